@@ -1,0 +1,69 @@
+"""Usage as metering hands it to everyone else: tallies per customer key, group and UTC hour."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tallybook.values.quantity import ZERO, add
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One numeric value at one moment; the greatest is the latest (design decision 6)."""
+
+    timestamp_micros: int
+    position: tuple[int, int]
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What matching events add up to; tallies of disjoint events merge in any order.
+
+    `count` counts every matching event. The numeric fields see only events whose aggregation
+    property is a number; `distinct` holds canonical texts and is kept for UNIQUE only.
+    """
+
+    count: int = 0
+    sum: Decimal = ZERO
+    max: Decimal | None = None
+    latest: Reading | None = None
+    distinct: frozenset[str] = frozenset()
+
+    def merge(self, other: "Tally") -> "Tally":
+        """The tally of both sets of events."""
+        maxima = [value for value in (self.max, other.max) if value is not None]
+        readings = [value for value in (self.latest, other.latest) if value is not None]
+        return Tally(
+            count=self.count + other.count,
+            sum=add(self.sum, other.sum),
+            max=max(maxima, default=None),
+            latest=max(readings, key=_age, default=None),
+            distinct=self.distinct | other.distinct,
+        )
+
+
+def _age(reading: Reading) -> tuple[int, tuple[int, int]]:
+    return reading.timestamp_micros, reading.position
+
+
+def merge_all(tallies: Iterable[Tally]) -> Tally:
+    """The tally of all the events behind `tallies`."""
+    result = Tally()
+    for tally in tallies:
+        result = result.merge(tally)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCell:
+    """The tally of one metric for one customer key, group and UTC hour.
+
+    `hour` counts hours since 1970 (values.instant.hour_of). `group` holds the canonical texts of the
+    asked grouping's properties, in its order; None where the event lacks the property.
+    """
+
+    customer_key: str
+    hour: int
+    group: tuple[str | None, ...]
+    tally: Tally
