@@ -1,16 +1,16 @@
 """What can go wrong, in the terms of the business. `kit/http/errors.py` maps each kind to a status.
 
-    TallybookError
-      Invalid        the caller sent something that can never work        400
-      Unauthorized   no token, or an unknown one                          401
-      Forbidden      the token may not do this                            403
-      NotFound       nothing with this id in this environment             404
-      Conflict       it collides with what is stored                      409
-      TooLarge       the body is over the limit                           413
-      Unsupported    the body is not JSON                                 415
-      TooMany        slow down                                            429
-      NotBuilt       documented, recognised, not available here yet       501
-      Unavailable    the store cannot take it now; nothing was stored     503
+TallybookError
+  Invalid        the caller sent something that can never work        400
+  Unauthorized   no token, or an unknown one                          401
+  Forbidden      the token may not do this                            403
+  NotFound       nothing with this id in this environment             404
+  Conflict       it collides with what is stored                      409
+  TooLarge       the body is over the limit                           413
+  Unsupported    the body is not JSON                                 415
+  TooMany        slow down                                            429
+  NotBuilt       documented, recognised, not available here yet       501
+  Unavailable    the store cannot take it now; nothing was stored     503
 """
 
 

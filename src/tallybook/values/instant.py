@@ -63,7 +63,9 @@ def is_midnight(instant: datetime) -> bool:
 def require_on_the_hour(instant: datetime, field: str) -> datetime:
     """`instant`, or Invalid naming `field` when it is not on a full UTC hour (design decision 11)."""
     if not is_on_the_hour(instant):
-        message = f"{field}: {format_instant(instant)} is not on a full UTC hour; use minutes and seconds zero"
+        message = (
+            f"{field}: {format_instant(instant)} is not on a full UTC hour; use minutes and seconds zero"
+        )
         raise Invalid(message)
     return instant
 
