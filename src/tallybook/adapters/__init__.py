@@ -1,0 +1,1 @@
+"""The outside world behind our ports: databases, the event log, clocks, providers."""

@@ -1,0 +1,1 @@
+"""Plumbing that knows no billing: HTTP, transactions, secrets, environments."""

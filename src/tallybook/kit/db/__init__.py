@@ -1,0 +1,1 @@
+"""The SQL side: column types, shared metadata, and the transaction that services receive."""

@@ -1,0 +1,1 @@
+"""HTTP: operations as plain functions, wire forms, errors, tokens, paging, idempotency, OpenAPI."""

@@ -1,0 +1,333 @@
+"""The ASGI application: finds the operation, opens the transaction, turns errors into answers."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from tallybook.kit.db.tx import Environment
+from tallybook.kit.http.auth import Token, Tokens
+from tallybook.kit.http.errors import headers_of, status_of
+from tallybook.kit.http.idempotency import (
+    Answer,
+    check_key,
+    digest_request,
+    is_free,
+    recall,
+    remember,
+)
+from tallybook.kit.http.metrics import observe
+from tallybook.kit.http.operation import Operation
+from tallybook.kit.http.routing import Match, Routes
+from tallybook.kit.http.wire import convert, decode, encode, uuid_path
+from tallybook.values.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TallybookError,
+    TooLarge,
+    Unsupported,
+)
+
+BODY_LIMIT = 8 * 1024 * 1024
+
+log = structlog.get_logger("tallybook.http")
+
+
+@dataclass(slots=True)
+class Call:
+    """One HTTP request on its way through."""
+
+    scope: Scope
+    headers: Mapping[str, str]
+    request_id: str
+    token: Token | None = None
+    environment: Environment | None = None
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer that is not JSON or needs no token: health, metrics, the OpenAPI document."""
+
+    content_type: str
+    render: Callable[[], tuple[int, bytes]]
+
+
+class Application:
+    """Serves operations over HTTP for several environments."""
+
+    def __init__(
+        self,
+        *,
+        operations: Sequence[Operation],
+        pages: Mapping[str, Page],
+        tokens: Tokens,
+        environments: Mapping[str, Environment],
+        shutdown: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take everything to serve; `pages` by path; `shutdown` runs after the last answer."""
+        self._routes: Routes[Operation] = Routes({(item.method, item.path): item for item in operations})
+        self._pages = pages
+        self._tokens = tokens
+        self._environments = environments
+        self._shutdown = shutdown
+        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="operation")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+                if self._shutdown is not None:
+                    await self._shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        call = Call(scope, headers, request_id=str(uuid.uuid4()))
+        name = "unmatched"
+        page = self._pages.get(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
+        if page is not None:
+            name, (status, body) = scope["path"], page.render()
+            answer, extra = Answer(status, body), {"content-type": page.content_type}
+        else:
+            answer, extra, name = await self._answer(call, receive)
+        await _respond(
+            send, answer, {"x-request-id": call.request_id, **extra}, head=scope["method"] == "HEAD"
+        )
+        seconds = time.perf_counter() - started
+        observe(name, answer.status, seconds)
+        if name != "ingest-v1" or answer.status >= 400:
+            self._log(call, name, answer.status, seconds)
+
+    async def _answer(self, call: Call, receive: Receive) -> tuple[Answer, dict[str, str], str]:
+        """The answer to a call, whatever goes wrong; also extra headers and the operation's name."""
+        name = "unmatched"
+        try:
+            call.body = await _read_body(call, receive)
+            call.token = self._tokens.authenticate(call.headers.get("authorization"))
+            call.environment = self._environments[call.token.environment]
+            match = self._match(call)
+            name = match.target.name
+            run = asyncio.get_running_loop().run_in_executor
+            if match.target.is_async:
+                return await self._perform_async(match.target, call, run), {}, name
+            return await run(self._threads, self._perform, call, match), {}, name
+        except TallybookError as error:
+            return _refusal(error), headers_of(error), name
+        except Exception:
+            log.exception("unexpected", request_id=call.request_id, operation=name)
+            body = encode(
+                {"message": f"Unexpected error; please report it with request id {call.request_id}."}
+            )
+            return Answer(500, body), {}, name
+
+    def _match(self, call: Call) -> Match[Operation]:
+        method, path = call.scope["method"], call.scope["path"]
+        match = self._routes.find("GET" if method == "HEAD" else method, path)
+        if match is not None:
+            return match
+        raise _Unroutable(method, path, self._routes.methods(path))
+
+    async def _perform_async(self, operation: Operation, call: Call, run: Callable[..., Any]) -> Answer:
+        """Run an operation on the event loop; only an Idempotency-Key costs a transaction."""
+        environment, token = _authenticated(call)
+        if token.is_read_only:
+            raise _read_only()
+        _require_json(call)
+        if call.scope["query_string"]:
+            _arguments(operation, call, {})
+        key = call.headers.get("idempotency-key")
+        if key is None:
+            return Answer(200, encode(await operation.handler(environment, content=call.body)))
+        digest = digest_request(operation.method, call.scope["path"], call.body)
+        earlier = await run(self._threads, _recalled, environment, token, check_key(key), digest)
+        if earlier is not None:
+            return cast("Answer", earlier)
+        answer = Answer(200, encode(await operation.handler(environment, content=call.body)))
+        await run(self._threads, _kept, environment, token, key, digest, answer)
+        return answer
+
+    def _perform(self, call: Call, match: Match[Operation]) -> Answer:
+        """Run one operation in a worker thread, inside its transaction."""
+        operation, (environment, token) = match.target, _authenticated(call)
+        if operation.writes and token.is_read_only:
+            raise _read_only()
+        arguments = _arguments(operation, call, match.parameters)
+        if operation.takes_environment:
+            return Answer(200, encode(operation.handler(environment, **arguments)))
+        key = call.headers.get("idempotency-key") if operation.method == "POST" else None
+        if key is not None:
+            return _perform_once(operation, arguments, check_key(key), call)
+        opened = environment.write(token.name) if operation.writes else environment.read(token.name)
+        with opened as tx:
+            return Answer(200, encode(operation.handler(tx, **arguments)))
+
+    def _log(self, call: Call, name: str, status: int, seconds: float) -> None:
+        log.info(
+            "request",
+            request_id=call.request_id,
+            method=call.scope["method"],
+            path=call.scope["path"],
+            operation=name,
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            environment=call.environment.name if call.environment else None,
+            token=call.token.name if call.token else None,
+        )
+
+
+class _Unroutable(TallybookError):
+    """No operation at this address: 404, or 405 when another method would do."""
+
+    def __init__(self, method: str, path: str, allowed: set[str]) -> None:
+        self.allowed = sorted(allowed)
+        if allowed:
+            super().__init__(f"{method} is not offered on {path}; use {' or '.join(self.allowed)}")
+        else:
+            super().__init__(f"No operation at {path}; see /openapi.json for the addresses")
+
+
+def _refusal(error: TallybookError) -> Answer:
+    if isinstance(error, _Unroutable):
+        return Answer(405 if error.allowed else 404, encode({"message": error.message}))
+    return Answer(status_of(error), encode({"message": error.message}))
+
+
+def _authenticated(call: Call) -> tuple[Environment, Token]:
+    if call.environment is None or call.token is None:
+        raise AssertionError("a call is authenticated before it is performed")
+    return call.environment, call.token
+
+
+def _read_only() -> Forbidden:
+    return Forbidden("Authorization: this token may only read; use a token that may write")
+
+
+def _perform_once(operation: Operation, arguments: dict[str, Any], key: str, call: Call) -> Answer:
+    """Perform under an Idempotency-Key: the answer is stored with the work, or found and repeated."""
+    environment, token = _authenticated(call)
+    target = call.scope["path"] + "?" + call.scope["query_string"].decode("latin-1")
+    digest = digest_request(operation.method, target, call.body)
+    try:
+        with environment.write(token.name) as tx:
+            answer = recall(tx, key, digest)
+            if answer is None:
+                answer = Answer(200, encode(operation.handler(tx, **arguments)))
+                remember(tx, key, digest, answer)
+            return answer
+    except (Conflict, NotFound) as error:
+        with environment.write(token.name) as tx:
+            if is_free(tx, key):
+                remember(tx, key, digest, _refusal(error))
+        raise
+
+
+def _recalled(environment: Environment, token: Token, key: str, digest: str) -> Answer | None:
+    with environment.read(token.name) as tx:
+        return recall(tx, key, digest)
+
+
+def _kept(environment: Environment, token: Token, key: str, digest: str, answer: Answer) -> None:
+    with environment.write(token.name) as tx:
+        remember(tx, key, digest, answer)
+
+
+def _arguments(operation: Operation, call: Call, parameters: Mapping[str, str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {name: uuid_path(text, name) for name, text in parameters.items()}
+    texts = _query_texts(call.scope["query_string"])
+    if operation.query is not None:
+        arguments["query"] = convert(_shaped(texts, operation.query), operation.query)
+    elif texts:
+        raise Invalid(f"{next(iter(texts))}: unknown query parameter; remove it")
+    if operation.body is not None and (call.body or not operation.body_is_optional):
+        _require_json(call)
+        arguments["body"] = decode(call.body, operation.body)
+    return arguments
+
+
+def _query_texts(raw: bytes) -> dict[str, list[str]]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=1_000, errors="strict")
+    except ValueError:
+        raise Invalid("query: not a valid query string; percent-encode it as UTF-8") from None
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        texts.setdefault(name.removesuffix("[]"), []).append(text)
+    return texts
+
+
+def _shaped(texts: Mapping[str, list[str]], shape: Any) -> dict[str, Any]:
+    """Lists split at commas, single values bare, so that they fit the query's struct."""
+    lists = {name for name in shape.__struct_fields__ if "list[" in str(shape.__annotations__.get(name, ""))}
+    shaped: dict[str, Any] = {}
+    for name, given in texts.items():
+        if name in lists:
+            shaped[name] = [part for text in given for part in text.split(",") if part]
+        elif len(given) > 1:
+            raise Invalid(f"{name}: given {len(given)} times; send it once")
+        else:
+            shaped[name] = given[0]
+    return shaped
+
+
+def _require_json(call: Call) -> None:
+    kind = call.headers.get("content-type")
+    if kind is None:
+        return
+    media = kind.partition(";")[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise Unsupported(f"Content-Type: {media[:60]!r} is not read here; send application/json")
+
+
+async def _read_body(call: Call, receive: Receive) -> bytes:
+    """The whole body, refused at once when it is announced or found to be over the limit."""
+    announced = call.headers.get("content-length", "0")
+    if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT:
+        raise _too_large()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("The connection was closed before the body was complete; send it again")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise _too_large()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"The body is larger than {BODY_LIMIT} bytes; split it into smaller requests")
+
+
+async def _respond(send: Send, answer: Answer, extra: Mapping[str, str], *, head: bool) -> None:
+    headers = {"content-type": "application/json", "content-length": str(len(answer.body)), **extra}
+    pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if head else answer.body})

@@ -1,0 +1,199 @@
+"""Wire forms: JSON in and out without floats, and errors that name the field and the remedy.
+
+Requests are msgspec structs that refuse unknown fields; responses are structs whose UNSET fields
+are left out. Numbers are Decimals in both directions; instants are UTC.
+"""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tallybook.values.errors import Invalid
+from tallybook.values.ids import require_uuid
+from tallybook.values.quantity import DIGITS_MAX, is_bounded, plain
+
+__all__ = ["UNSET", "UnsetType"]
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every request body and query."""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every response shape; fields that are UNSET are left out."""
+
+
+class Data(Response, Generic[T], frozen=True):
+    """The envelope of one answer."""
+
+    data: T
+
+
+class Page(Response, Generic[T], frozen=True):
+    """The envelope of a list; `next_page` is None on the last page."""
+
+    data: list[T]
+    next_page: str | None
+
+
+class Empty(Response, frozen=True):
+    """An answer without content, `{}`."""
+
+
+class Id(Response, frozen=True):
+    """The id of the object created or changed."""
+
+    id: str
+
+
+class IdRequest(Request, frozen=True):
+    """A request that names one object."""
+
+    id: "Uuid"
+
+
+class CasedEnum(StrEnum):
+    """An enum whose documented value is upper case and which also takes lower and Title case."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "CasedEnum | None":
+        if isinstance(value, str) and value in (value.lower(), value.capitalize()):
+            return cls.__members__.get(value.upper())
+        return None
+
+
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 date-time with offset")]
+Text = Annotated[str, Meta(min_length=1)]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")]
+CustomFields = dict[str, str]
+
+
+def encode(value: Any) -> bytes:
+    """JSON with plain decimal numbers: no exponent, no trailing zeros, never through a float."""
+    return _ENCODER.encode(_printable(value))
+
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def _printable(value: Any) -> Any:
+    """`value` with its Decimals in the form they are printed in."""
+    if isinstance(value, Decimal):
+        return Decimal(plain(value))
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: _printable(item) for name, item in fields if item is not UNSET}
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """The request of type `shape` in a JSON body. Raises Invalid naming the field."""
+    try:
+        request = msgspec.json.decode(body, type=shape)
+        normalised(request, "")
+
+    except msgspec.ValidationError as error:
+        raise Invalid(explain(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"The body is not valid JSON ({error}); send a JSON document.") from None
+    return request
+
+
+def convert(values: dict[str, Any], shape: type[T]) -> T:
+    """The query of type `shape` in texts as they stand in a URL. Raises Invalid naming the field."""
+    try:
+        query = msgspec.convert(values, shape, strict=False)
+        normalised(query, "")
+
+    except msgspec.ValidationError as error:
+        raise Invalid(explain(str(error))) from None
+    return query
+
+
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<name>[^`]*)`$")
+_WORDS = {
+    "str": "a string",
+    "int": "an integer",
+    "object": "an object",
+    "array": "a list",
+    "bool": "true or false",
+}
+_WORDS |= {"decimal": "a number", "datetime": "a date-time", "null": "null", "float": "a number"}
+
+
+def explain(text: str) -> str:
+    """A validation text of msgspec as a message that leads with the field's path."""
+    match = _WHERE.match(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    path = path.removeprefix(".")
+    if field := _FIELD.match(what):
+        name = f"{path}.{field['name']}" if path else field["name"]
+        if "unknown" in what:
+            return f"{name}: unknown field; remove it or check its spelling"
+        return f"{name}: required field is missing; add it"
+    words = re.sub(r"`([a-z |]+)`", _in_words, what)
+    words = words[:1].lower() + words[1:]
+    if "regex" in words and "0-9a-fA-F" in words:
+        words = "not a UUID; send an id such as 123e4567-e89b-12d3-a456-426614174000"
+    return f"{path or 'body'}: {words}"
+
+
+def _in_words(match: "re.Match[str]") -> str:
+    return " or ".join(_WORDS.get(word, word) for word in match[1].split(" | "))
+
+
+def normalised(value: Any, path: str) -> Any:
+    """`value` with every instant in UTC; raises Invalid on numbers or texts nothing can store."""
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            before = getattr(value, name)
+            after = normalised(before, f"{path}.{name}" if path else name)
+            if after is not before:
+                msgspec.structs.force_setattr(value, name, after)
+    elif isinstance(value, list):
+        value[:] = [normalised(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            normalised(key, path)
+            value[key] = normalised(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, datetime):
+        return _utc(value, path)
+    elif isinstance(value, Decimal) and not is_bounded(value):
+        raise Invalid(
+            f"{path}: number out of range; send at most {DIGITS_MAX} digits on either side of the point"
+        )
+    elif isinstance(value, str) and not _is_storable(value):
+        raise Invalid(f"{path}: holds a NUL or half a surrogate pair; remove that character")
+    return value
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and (
+        text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+    )
+
+
+def _utc(instant: datetime, path: str) -> datetime:
+    if instant.tzinfo is UTC:
+        return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"{path}: date-time out of range; use years 0001 to 9999 in UTC") from None
+
+
+def uuid_path(text: str, name: str) -> str:
+    """A path parameter that must be a UUID. Raises Invalid naming it."""
+    return require_uuid(text, name)
