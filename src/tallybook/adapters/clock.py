@@ -27,7 +27,8 @@ class SystemClock:
 
     def move(self, to: datetime) -> None:
         """Refuse: real time moves by itself. Raises Conflict."""
-        message = f"now: this environment follows real time and cannot move to {format_instant(to)}; use the sandbox"
+        when = format_instant(to)
+        message = f"now: this environment follows real time and cannot move to {when}; use the sandbox"
         raise Conflict(message)
 
 
@@ -47,16 +48,26 @@ class SandboxClock:
         """The instant the sandbox stands at, UTC."""
         return self._now or datetime.now(UTC)
 
+    def start(self, now: datetime) -> None:
+        """Stand at `now` if the clock was never moved. Raises Conflict when it was, to a later instant."""
+        if self._now is None:
+            self._stand(now)
+        else:
+            self.move(now)
+
     def move(self, to: datetime) -> None:
         """Stand at `to` from now on, durably. Raises Conflict when that is before now."""
         with self._lock:
             if to < self.now():
                 message = (
-                    f"now: {format_instant(to)} lies before the sandbox's present {format_instant(self.now())}; "
+                    f"now: {format_instant(to)} lies before the present, {format_instant(self.now())}; "
                     "the clock only moves forward"
                 )
                 raise Conflict(message)
-            with self._control.begin() as connection:
-                connection.execute(delete(clocks).where(clocks.c.environment == self._environment))
-                connection.execute(insert(clocks).values(environment=self._environment, now=to))
-            self._now = to
+            self._stand(to)
+
+    def _stand(self, now: datetime) -> None:
+        with self._control.begin() as connection:
+            connection.execute(delete(clocks).where(clocks.c.environment == self._environment))
+            connection.execute(insert(clocks).values(environment=self._environment, now=now))
+        self._now = now

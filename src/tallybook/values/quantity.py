@@ -52,7 +52,7 @@ def is_bounded(number: Decimal) -> bool:
     if not number.is_finite():
         return False
     _, digits, exponent = number.as_tuple()
-    return isinstance(exponent, int) and -DIGITS_MAX <= exponent and len(digits) + exponent <= DIGITS_MAX
+    return isinstance(exponent, int) and exponent >= -DIGITS_MAX and len(digits) + exponent <= DIGITS_MAX
 
 
 def parse_number(text: str) -> Decimal | None:

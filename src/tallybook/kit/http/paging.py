@@ -46,6 +46,19 @@ def decode_cursor(list_name: str, cursor: str) -> list[Any]:
     raise Invalid(message)
 
 
+def start_after(list_name: str, cursor: str | None, kinds: tuple[type, ...]) -> Any:
+    """The key in `cursor` as a tuple whose members are of `kinds`; None on the first page.
+
+    Raises Invalid for a cursor that is not of this list.
+    """
+    if cursor is None:
+        return None
+    key = decode_cursor(list_name, cursor)
+    if [type(part) for part in key] != list(kinds):
+        raise Invalid("next_page: not a cursor of this list; ask for its first page again")
+    return tuple(key)
+
+
 def _seal(list_name: str, content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=6, person=list_name.encode()[:16]).digest()
 

@@ -71,7 +71,9 @@ class CasedEnum(StrEnum):
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 date-time with offset")]
 Text = Annotated[str, Meta(min_length=1)]
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")]
+# Ids are given out in lower case and taken only so: a body has no place to fold them without knowing
+# which texts are ids and which are the caller's own.
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 CustomFields = dict[str, str]
 
 
@@ -145,8 +147,8 @@ def explain(text: str) -> str:
         return f"{name}: required field is missing; add it"
     words = re.sub(r"`([a-z |]+)`", _in_words, what)
     words = words[:1].lower() + words[1:]
-    if "regex" in words and "0-9a-fA-F" in words:
-        words = "not a UUID; send an id such as 123e4567-e89b-12d3-a456-426614174000"
+    if "regex" in words and "[0-9a-f]{8}" in words:
+        words = "not a UUID; send an id such as 123e4567-e89b-12d3-a456-426614174000, in lower case"
     return f"{path or 'body'}: {words}"
 
 

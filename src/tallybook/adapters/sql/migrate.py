@@ -1,0 +1,18 @@
+"""Brings a database to the present schema."""
+
+from sqlalchemy import Engine
+
+from tallybook.kit.db.columns import metadata
+from tallybook.kit.http.auth import control_metadata
+
+
+def migrate_catalogue(engine: Engine) -> None:
+    """Bring an environment's catalogue to the present schema."""
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+
+
+def migrate_control(engine: Engine) -> None:
+    """Bring the installation's control database to the present schema."""
+    with engine.begin() as connection:
+        control_metadata.create_all(connection)

@@ -1,0 +1,172 @@
+"""The composition root: the only file that knows which adapter stands behind which port.
+
+Settings become open stores, stores become environments, environments and operations become one
+ASGI application. Nothing below this file opens a file or reads the system clock.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from tallybook.adapters.clock import SandboxClock, SystemClock
+from tallybook.adapters.sql.engine import open_sqlite
+from tallybook.adapters.sql.migrate import migrate_catalogue, migrate_control
+from tallybook.applier import Metering
+from tallybook.kit.db.tx import Environment
+from tallybook.kit.http import metrics, openapi
+from tallybook.kit.http.application import Application, Page
+from tallybook.kit.http.auth import Tokens
+from tallybook.kit.settings import Settings
+from tallybook.kit.vault import Vault
+from tallybook.operations import all_operations
+from tallybook.values.errors import Conflict
+from tallybook.worker import Worker
+
+ENVIRONMENTS = ("production", "sandbox")
+
+
+@dataclass(slots=True)
+class Tallybook:
+    """A running installation: its environments, tokens, workers and HTTP application."""
+
+    settings: Settings
+    control: Engine
+    tokens: Tokens
+    environments: dict[str, Environment]
+    workers: dict[str, Worker]
+    meterings: dict[str, Metering]
+    new_tokens: dict[str, str] = field(default_factory=dict)
+    """Tokens made at this start because none existed, by environment; shown once."""
+
+    def application(self) -> Application:
+        """The ASGI application that serves this installation."""
+        operations = all_operations()
+        document = openapi.document(operations)
+        return Application(
+            operations=operations,
+            pages={
+                "/healthz": Page("application/json", lambda: (200, b'{"status":"alive"}')),
+                "/readyz": Page("application/json", self._ready),
+                "/metrics": Page("text/plain; version=0.0.4; charset=utf-8", lambda: (200, metrics.render())),
+                "/openapi.json": Page("application/json", lambda: (200, document)),
+                "/docs": Page("text/html; charset=utf-8", lambda: (200, openapi.page(operations))),
+            },
+            tokens=self.tokens,
+            environments=self.environments,
+            shutdown=self._shutdown,
+        )
+
+    def _ready(self) -> tuple[int, bytes]:
+        """Whether every store answers; 503 while one does not."""
+        try:
+            for environment in self.environments.values():
+                with environment.engine.connect() as connection:
+                    connection.exec_driver_sql("SELECT 1")
+        except Exception:  # noqa: BLE001  # whatever is wrong, the answer is the same
+            return 503, b'{"message":"A store does not answer yet; try again shortly."}'
+        return 200, b'{"status":"ready"}'
+
+    async def _shutdown(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+    def close(self) -> None:
+        """Stop the workers, let the meters drain and checkpoint, close every store."""
+        for worker in self.workers.values():
+            worker.stop()
+        for metering in self.meterings.values():
+            metering.close()
+        for environment in self.environments.values():
+            environment.engine.dispose()
+        self.control.dispose()
+
+
+def open_tallybook(settings: Settings) -> Tallybook:
+    """Open (or make) the data folder and everything in it."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    control = open_sqlite(settings.data / "control.db")
+    migrate_control(control)
+    vault = Vault(_secret_key(settings))
+    tallybook = Tallybook(settings, control, Tokens(control), {}, {}, {})
+    for name in ENVIRONMENTS:
+        _open_environment(tallybook, name, vault)
+    _provide_tokens(tallybook)
+    if settings.runs_worker:
+        for worker in tallybook.workers.values():
+            worker.start()
+    return tallybook
+
+
+def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
+    settings = tallybook.settings
+    folder = settings.data / name
+    folder.mkdir(exist_ok=True)
+    clock: SystemClock | SandboxClock = SystemClock()
+    if name == "sandbox":
+        clock = SandboxClock(tallybook.control, name)
+        if settings.sandbox_now is not None:
+            _start_at(clock, settings.sandbox_now)
+    engine = open_sqlite(folder / "catalogue.db")
+    migrate_catalogue(engine)
+    metering = Metering(folder, clock)
+
+    def advance(to: datetime) -> None:
+        clock.move(to)
+        tallybook.workers[name].run_due()
+
+    environment = Environment(
+        name=name,
+        engine=engine,
+        clock=clock,
+        usage=metering,
+        events=metering,
+        vault=vault,
+        grace=settings.grace,
+        advance=advance,
+    )
+    tallybook.environments[name] = environment
+    tallybook.meterings[name] = metering
+    tallybook.workers[name] = Worker(environment)
+
+
+def _start_at(clock: SandboxClock, now: datetime) -> None:
+    """Start the sandbox at `now`; a clock that already stands later stays where it is."""
+    try:
+        clock.start(now)
+    except Conflict:
+        return
+
+
+def _secret_key(settings: Settings) -> bytes:
+    """The key that seals secrets: the one given, else the data folder's own, made on first start."""
+    if settings.secret_key is not None:
+        return settings.secret_key.encode()
+    path = settings.data / "secret.key"
+    if not path.exists():
+        _write_private(path, Vault.new_key())
+    return path.read_bytes()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _provide_tokens(tallybook: Tallybook) -> None:
+    """Create the tokens given as settings; with none given and none stored, make one each."""
+    settings, tokens = tallybook.settings, tallybook.tokens
+    given = {"production": settings.api_token, "sandbox": settings.sandbox_token}
+    now = datetime.now(UTC)
+    for environment, text in given.items():
+        if text is not None:
+            tokens.create(name=f"{environment}-admin", environment=environment, now=now, text=text)
+    if not any(given.values()) and not tokens.list():
+        for environment in ENVIRONMENTS:
+            name = f"{environment}-admin"
+            tallybook.new_tokens[environment] = tokens.create(name=name, environment=environment, now=now)

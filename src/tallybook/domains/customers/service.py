@@ -1,0 +1,147 @@
+"""Use cases of customers: load, decide, store."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tallybook.domains import custom_fields, integrations
+from tallybook.domains.customers import store
+from tallybook.domains.customers.model import BillableStatus, Customer, cut_name, merge_aliases
+from tallybook.kit.db.tx import ReadTx, Tx
+from tallybook.values.errors import Conflict, Invalid, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerDraft:
+    """What a caller says of a customer to be created."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    custom_fields: dict[str, str] = field(default_factory=dict)
+    billing_provider_configurations: Sequence[integrations.ConfigurationDraft] = ()
+    revenue_system_configurations: Sequence[integrations.ConfigurationDraft] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerFilter:
+    """Which customers to list; every filter given must be met."""
+
+    ingest_alias: str | None = None
+    customer_ids: Sequence[str] | None = None
+    salesforce_account_ids: Sequence[str] | None = None
+    is_archived: bool = False
+
+
+def create_customer(tx: Tx, draft: CustomerDraft) -> Customer:
+    """Store a customer with aliases, configurations and custom fields, all or nothing.
+
+    Raises Conflict when an alias is taken (archived owners keep theirs), Invalid for a custom field
+    key nobody declared or a configuration its provider does not know (metering.md 1.4, 6.10).
+    """
+    customer_id = tx.new_id()
+    _require_free(tx, draft.aliases, customer_id)
+    customer = Customer(
+        id=customer_id,
+        name=cut_name(draft.name),
+        aliases=draft.aliases,
+        salesforce_account_id=None,
+        leave_stripe_invoices_in_draft=None,
+        created_at=tx.now,
+        updated_at=tx.now,
+        archived_at=None,
+        status_changes=(),
+    )
+    store.insert_customer(tx, customer)
+    custom_fields.attach(tx, "customer", customer_id, draft.custom_fields)
+    integrations.create_billing_configurations(tx, customer_id, draft.billing_provider_configurations)
+    integrations.create_revenue_configurations(tx, customer_id, draft.revenue_system_configurations)
+    return customer
+
+
+def get_customer(tx: ReadTx, customer_id: str, field_name: str = "customer_id") -> Customer:
+    """The customer, archived or not. Raises NotFound naming `field_name`."""
+    customer = store.select_customer(tx, customer_id)
+    if customer is None:
+        raise NotFound(f"{field_name}: no customer has the id {customer_id} in this environment")
+    return customer
+
+
+def require_active(tx: ReadTx, customer_id: str, field_name: str = "customer_id") -> Customer:
+    """The customer. Raises NotFound, or Invalid when it is archived."""
+    customer = get_customer(tx, customer_id, field_name)
+    if customer.archived_at is not None:
+        raise Invalid(f"{field_name}: customer {customer_id} is archived; use an active customer")
+    return customer
+
+
+def usage_keys(tx: ReadTx, customer_id: str) -> frozenset[str]:
+    """The keys under which the customer's usage arrives: its id and its aliases (metering.md 1.4)."""
+    customer = get_customer(tx, customer_id)
+    return frozenset((customer.id, *customer.aliases))
+
+
+def owners_of(tx: ReadTx, keys: Iterable[str]) -> dict[str, str]:
+    """The id of the customer that owns each key, for the keys that anyone owns."""
+    return store.select_owners(tx, keys)
+
+
+def list_customers(
+    tx: ReadTx, wanted: CustomerFilter, after: tuple[int, str] | None, count: int
+) -> list[Customer]:
+    """At most `count` customers after a (created_at in micros, id) key, oldest first."""
+    return store.select_page(
+        tx,
+        ingest_alias=wanted.ingest_alias,
+        customer_ids=wanted.customer_ids,
+        salesforce_account_ids=wanted.salesforce_account_ids,
+        is_archived=wanted.is_archived,
+        after=after,
+        count=count,
+    )
+
+
+def set_name(tx: Tx, customer_id: str, name: str) -> Customer:
+    """Rename the customer; the name is cut at 160 characters. Raises NotFound."""
+    get_customer(tx, customer_id)
+    store.update_customer(tx, customer_id, name=cut_name(name))
+    return get_customer(tx, customer_id)
+
+
+def set_ingest_aliases(tx: Tx, customer_id: str, aliases: Sequence[str]) -> None:
+    """Make these the customer's only aliases. Raises NotFound, or Conflict when one is taken."""
+    get_customer(tx, customer_id)
+    new = merge_aliases(aliases)
+    _require_free(tx, new, customer_id)
+    store.replace_aliases(tx, customer_id, new)
+    store.update_customer(tx, customer_id)
+
+
+def update_config(tx: Tx, customer_id: str, changes: dict[str, object]) -> None:
+    """Change the given settings and leave the others. Raises NotFound."""
+    get_customer(tx, customer_id)
+    store.update_customer(tx, customer_id, **changes)
+
+
+def set_billable_status(tx: Tx, customer_id: str, status: BillableStatus, effective_at: datetime) -> Customer:
+    """Add a change of billable status (invoicing.md 8). Raises NotFound, or Invalid when archived."""
+    require_active(tx, customer_id)
+    store.insert_status_change(tx, customer_id, status, effective_at)
+    store.update_customer(tx, customer_id)
+    return get_customer(tx, customer_id)
+
+
+def mark_archived(tx: Tx, customer_id: str) -> None:
+    """Archive the customer; aliases stay reserved. Doing it again changes nothing. Raises NotFound."""
+    if get_customer(tx, customer_id, "id").archived_at is None:
+        store.update_customer(tx, customer_id, archived_at=tx.now)
+
+
+def _require_free(tx: ReadTx, aliases: Sequence[str], customer_id: str) -> None:
+    owners = store.select_owners(tx, aliases)
+    taken = [alias for alias in aliases if owners.get(alias, customer_id) != customer_id]
+    if taken:
+        message = (
+            f"ingest_aliases: {taken[0]!r} is in use by customer {owners[taken[0]]}; "
+            "remove it there first (archived customers keep their aliases)"
+        )
+        raise Conflict(message)

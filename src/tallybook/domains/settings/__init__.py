@@ -1,0 +1,1 @@
+"""What an environment is told once and everyone reads: credit types, services, the clock."""
