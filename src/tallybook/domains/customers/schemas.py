@@ -105,8 +105,8 @@ class SetIngestAliasesRequest(Request, frozen=True):
 class UpdateConfigRequest(Request, frozen=True):
     """Settings to change; null clears one, absence leaves it."""
 
-    salesforce_account_id: str | None | UnsetType = UNSET
-    leave_stripe_invoices_in_draft: bool | None | UnsetType = UNSET
+    salesforce_account_id: str | UnsetType | None = UNSET
+    leave_stripe_invoices_in_draft: bool | UnsetType | None = UNSET
 
     def changes(self) -> dict[str, object]:
         """The settings that were given."""
