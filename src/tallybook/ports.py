@@ -40,6 +40,10 @@ class UsageReader(Protocol):
         """Cells with at least one matching event, ordered by customer key, hour, group."""
         ...
 
+    def register(self, metric: MetricDefinition) -> None:
+        """Begin to meter a metric, so that the first read of it need not wait."""
+        ...
+
     def status(self) -> Mapping[str, int]:
         """`log_position`, `applied_position`, `lag`, `events_accepted`, `events_duplicate`."""
         ...

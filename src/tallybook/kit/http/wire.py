@@ -4,7 +4,6 @@ Requests are msgspec structs that refuse unknown fields; responses are structs w
 are left out. Numbers are Decimals in both directions; instants are UTC.
 """
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tallybook.values.errors import Invalid
+from tallybook.values.explain import explain
 from tallybook.values.ids import require_uuid
 from tallybook.values.quantity import DIGITS_MAX, is_bounded, plain
 
@@ -121,39 +121,6 @@ def convert(values: dict[str, Any], shape: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise Invalid(explain(str(error))) from None
     return query
-
-
-_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<name>[^`]*)`$")
-_WORDS = {
-    "str": "a string",
-    "int": "an integer",
-    "object": "an object",
-    "array": "a list",
-    "bool": "true or false",
-}
-_WORDS |= {"decimal": "a number", "datetime": "a date-time", "null": "null", "float": "a number"}
-
-
-def explain(text: str) -> str:
-    """A validation text of msgspec as a message that leads with the field's path."""
-    match = _WHERE.match(text)
-    what, path = (match["what"], match["path"] or "") if match else (text, "")
-    path = path.removeprefix(".")
-    if field := _FIELD.match(what):
-        name = f"{path}.{field['name']}" if path else field["name"]
-        if "unknown" in what:
-            return f"{name}: unknown field; remove it or check its spelling"
-        return f"{name}: required field is missing; add it"
-    words = re.sub(r"`([a-z |]+)`", _in_words, what)
-    words = words[:1].lower() + words[1:]
-    if "regex" in words and "[0-9a-f]{8}" in words:
-        words = "not a UUID; send an id such as 123e4567-e89b-12d3-a456-426614174000, in lower case"
-    return f"{path or 'body'}: {words}"
-
-
-def _in_words(match: "re.Match[str]") -> str:
-    return " or ".join(_WORDS.get(word, word) for word in match[1].split(" | "))
 
 
 def normalised(value: Any, path: str) -> Any:

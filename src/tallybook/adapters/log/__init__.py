@@ -1,0 +1,1 @@
+"""The event log: append a batch durably, read from a position."""

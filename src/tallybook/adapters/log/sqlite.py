@@ -1,0 +1,95 @@
+"""The event log on SQLite: one row per durable commit, never changed, never looked up to append."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import zstandard
+
+from tallybook.values.instant import instant_of_micros, micros_of
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS log (
+    row INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    fingerprints BLOB NOT NULL,
+    bodies BLOB NOT NULL
+) STRICT
+"""
+_BODIES = msgspec.msgpack.Decoder(list[bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One commit: the requests taken together, in order. Rows count from 1 without gaps."""
+
+    row: int
+    received_at: datetime
+    events: int
+    fingerprints: bytes
+    """16 bytes per event, in order."""
+    bodies: tuple[bytes, ...]
+    """The request bodies as they came; empty where only fingerprints were asked for."""
+
+
+class SqliteLog:
+    """Appends from one thread; any thread may read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the log."""
+        self._path = path
+        self._writer = self._connect()
+        self._writer.execute(_SCHEMA)
+        last = self._writer.execute("SELECT row, received_at FROM log ORDER BY row DESC LIMIT 1").fetchone()
+        self.last_row: int = last[0] if last else 0
+        self.last_received_at: datetime | None = instant_of_micros(last[1]) if last else None
+        self._compressor = zstandard.ZstdCompressor(level=1)
+
+    def append(self, received_at: datetime, events: int, fingerprints: bytes, bodies: Sequence[bytes]) -> int:
+        """Store one row on disk and return its number. Raises sqlite3.Error and stores nothing."""
+        row = self.last_row + 1
+        packed = self._compressor.compress(msgspec.msgpack.encode(list(bodies)))
+        self._writer.execute(
+            "INSERT INTO log VALUES (?, ?, ?, ?, ?)",
+            (row, micros_of(received_at), events, fingerprints, packed),
+        )
+        self.last_row, self.last_received_at = row, received_at
+        return row
+
+    def read(self, after: int, until: int | None = None) -> Iterator[LogRow]:
+        """Rows after one number up to another (or the last), in order."""
+        yield from self._read(
+            "bodies", "row > ? AND row <= ?", (after, until if until is not None else 1 << 62)
+        )
+
+    def read_fingerprints(self, since: datetime, until: int) -> Iterator[LogRow]:
+        """Rows received after `since`, up to row `until`, without their bodies."""
+        yield from self._read("NULL", "received_at > ? AND row <= ?", (micros_of(since), until))
+
+    def close(self) -> None:
+        """Close the file; everything in it is already on disk."""
+        self._writer.close()
+
+    def _read(self, bodies: str, where: str, arguments: tuple[int, int]) -> Iterator[LogRow]:
+        decompressor = zstandard.ZstdDecompressor()
+        connection = self._connect()
+        try:
+            query = (
+                f"SELECT row, received_at, events, fingerprints, {bodies} FROM log WHERE {where} ORDER BY row"  # noqa: S608  # both texts are ours
+            )
+            for row, received_at, events, fingerprints, packed in connection.execute(query, arguments):
+                unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
+                yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
+        finally:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA busy_timeout=10000")
+        return connection

@@ -1,0 +1,1 @@
+"""From events to quantities, pure: check, match, fold, merge. No I/O, no clock."""
