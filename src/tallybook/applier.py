@@ -19,7 +19,7 @@ from tallybook.adapters.log.sqlite import LogRow, SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore, Progress
 from tallybook.metering.cells import ActiveMetric, Folder, Group, Series, SeriesKey
 from tallybook.metering.event import Batch, decode_events
-from tallybook.metering.fingerprints import Fingerprints
+from tallybook.metering.fingerprints import Fingerprints, Flags
 from tallybook.metering.match import grouping_to_read, stored_groupings
 from tallybook.ports import Clock, UsageQuestion
 from tallybook.values.errors import Invalid, Unavailable
@@ -342,10 +342,10 @@ def _fold_row(folder: Folder, row: LogRow, repeats: bytes | None) -> None:
     _fold_batches(folder, row.row, batches, is_new)
 
 
-def _accepted(row: LogRow, repeats: bytes | None) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _accepted(row: LogRow, repeats: bytes | None) -> Flags:
     if repeats is None:
         return np.ones(row.events, dtype=np.bool_)
-    return np.frombuffer(repeats, dtype=np.uint8) == 0
+    return np.asarray(np.frombuffer(repeats, dtype=np.uint8) == 0, dtype=np.bool_)
 
 
 def _second(row: LogRow) -> int:

@@ -39,13 +39,11 @@ def tally_of(metric: MetricDefinition, event: Event) -> Tally:
         return Tally(count=1, distinct=frozenset() if text is None else frozenset((text,)))
     if number is None or metric.aggregation is Aggregation.COUNT:
         return Tally(count=1)
-    reading = Reading(micros_of(event.timestamp), event.position, number)
-    kept = {
-        Aggregation.SUM: {"sum": number},
-        Aggregation.MAX: {"max": number},
-        Aggregation.LATEST: {"latest": reading},
-    }
-    return Tally(count=1, **kept[metric.aggregation])
+    if metric.aggregation is Aggregation.SUM:
+        return Tally(count=1, sum=number)
+    if metric.aggregation is Aggregation.MAX:
+        return Tally(count=1, max=number)
+    return Tally(count=1, latest=Reading(micros_of(event.timestamp), event.position, number))
 
 
 def aggregate(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tallybook.metering.event import Batch
+from tallybook.metering.event import Batch, WireEvent
 from tallybook.metering.match import group_of, matches_type, number_of, passes, stored_groupings
 from tallybook.values.event import canonical_text
 from tallybook.values.metric import Aggregation, MetricDefinition
@@ -132,21 +132,8 @@ class Folder:
         for offset, (event, at) in enumerate(zip(batch.events, batch.instants, strict=True)):
             if is_new is not None and not is_new[offset]:
                 continue
-            plan = self._plans.get(event.event_type)
-            if plan is None:
-                plan = self._plan(event.event_type)
+            targets = self._targets_of(event, at)
             properties = event.properties
-            texts = tuple(
-                [
-                    value if value.__class__ is str else canonical_text(value)
-                    for value in map(properties.get, plan.valued)
-                ]
-            )
-            marks = tuple([properties.get(name) is not None for name in plan.marked])
-            key = (event.event_type, event.customer_id, at // MICROS_PER_HOUR, texts, marks)
-            targets = self._targets.get(key)
-            if targets is None:
-                targets = self._find_targets(plan, key)
             for cell in targets.counted:
                 cell.count += 1
             for cell, name in targets.summed:
@@ -157,6 +144,18 @@ class Folder:
                     cell.exact = add(cell.exact, number)
             for cell, name, aggregation in targets.others:
                 _fold_other(cell, aggregation, properties.get(name), (at, row, index + offset))
+
+    def _targets_of(self, event: WireEvent, at: int) -> _Targets:
+        plan = self._plans.get(event.event_type)
+        if plan is None:
+            plan = self._plan(event.event_type)
+        read = event.properties.get
+        texts = tuple(
+            [value if value.__class__ is str else canonical_text(value) for value in map(read, plan.valued)]
+        )
+        marks = tuple([read(name) is not None for name in plan.marked])
+        key = (event.event_type, event.customer_id, at // MICROS_PER_HOUR, texts, marks)
+        return self._targets.get(key) or self._find_targets(plan, key)
 
     def _fold_old(self, batch: Batch, is_new: Sequence[bool] | None, row: int, index: int) -> None:
         """Fold a row that some metrics have been filled in for already: leave those out."""

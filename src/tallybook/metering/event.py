@@ -85,11 +85,13 @@ def accept_events(body: bytes, received_at: datetime) -> Batch:
     if min(batch.instants) < earliest or max(batch.instants) > latest:
         index = next(index for index, at in enumerate(batch.instants) if not earliest <= at <= latest)
         is_old = batch.instants[index] < earliest
-        raise Invalid(_out_of_window(index, batch.events[index].timestamp, is_old, received_at))
+        raise Invalid(
+            _out_of_window(index, batch.events[index].timestamp, is_old=is_old, received_at=received_at)
+        )
     return batch
 
 
-def _out_of_window(index: int, text: str, is_old: bool, received_at: datetime) -> str:
+def _out_of_window(index: int, text: str, *, is_old: bool, received_at: datetime) -> str:
     now = format_instant(received_at)
     rule = "more than 34 days before" if is_old else "more than 24 hours after"
     return f"events[{index}].timestamp: {text} is {rule} now ({now}); send events within that window"

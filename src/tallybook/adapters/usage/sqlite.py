@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import msgspec
 
@@ -205,7 +206,8 @@ def _store_metrics(
 
 def _merge(connection: sqlite3.Connection, cells: Mapping[SeriesKey, Series]) -> None:
     """Merge cells into their rows."""
-    rows, values = [], []
+    rows: list[tuple[object, ...]] = []
+    values: list[tuple[object, ...]] = []
     for (metric, grouping, customer_key), series in cells.items():
         for (hour, group), cell in series.items():
             key = (metric, grouping, customer_key, hour, msgspec.json.encode(group).decode())
@@ -236,7 +238,7 @@ def _select(
     table: str,
     bounds: tuple[int, int, int, int],
     customer_keys: Sequence[str] | None,
-) -> Iterator[tuple[object, ...]]:
+) -> Iterator[tuple[Any, ...]]:
     metric, grouping, hour_from, hour_until = bounds
     query = f"SELECT * FROM {table} WHERE metric = ? AND grouping = ?"  # noqa: S608  # the table's name is ours
     if customer_keys is None:
@@ -256,20 +258,20 @@ def _select(
 _GROUP = msgspec.json.Decoder(tuple[str | None, ...])
 
 
-def _cell(row: tuple[object, ...], values: Iterable[str]) -> StoredCell:
+def _cell(row: tuple[Any, ...], values: Iterable[str]) -> StoredCell:
     customer_key, hour, members = row[2:5]
-    return StoredCell(str(customer_key), int(str(hour)), _GROUP.decode(str(members)), _tally(row[5:], values))
+    return StoredCell(customer_key, hour, _GROUP.decode(members), _tally(row[5:], values))
 
 
-def _tally(columns: Sequence[object], values: Iterable[str]) -> Tally:
+def _tally(columns: Sequence[Any], values: Iterable[str]) -> Tally:
     count, total, maximum, at, row, index, latest = columns
     reading = None
     if latest is not None:
-        reading = Reading(int(str(at)), (int(str(row)), int(str(index))), Decimal(str(latest)))
+        reading = Reading(at, (row, index), Decimal(latest))
     return Tally(
-        count=int(str(count)),
-        sum=Decimal(str(total)),
-        max=None if maximum is None else Decimal(str(maximum)),
+        count=count,
+        sum=Decimal(total),
+        max=None if maximum is None else Decimal(maximum),
         latest=reading,
         distinct=frozenset(values),
     )
