@@ -49,6 +49,7 @@ class Metering:
         self._events_queued = 0
         self._registering = Lock()
         self._filled: dict[int, Event] = {}
+        self._fillers: list[Thread] = []
         for stored in self._store.metrics():
             self._filled[stored.active.number] = event = Event()
             if stored.is_filled:
@@ -99,6 +100,8 @@ class Metering:
             self._closing = True
             self._changed.notify_all()
         self._applier.join()
+        for filler in self._fillers:
+            filler.join()
         self._stop_checkpoints.set()
         self._checkpointer.join()
         self._state.checkpoint()
@@ -120,7 +123,9 @@ class Metering:
             self._store.fill(metric, {})
             self._filled[metric.number].set()
             return
-        Thread(target=self._fill, args=(metric,), name=f"fill-{metric.number}", daemon=True).start()
+        filler = Thread(target=self._fill, args=(metric,), name=f"fill-{metric.number}", daemon=True)
+        self._fillers.append(filler)
+        filler.start()
 
     def _fill(self, metric: ActiveMetric) -> None:
         """Fold what the log held before the metric was known."""

@@ -139,7 +139,8 @@ def test_pages_are_complete_and_stable_while_customers_are_added(client: Metrono
         seen += [customer.id for customer in page.data]
         if page.next_page is None:
             break
-        client.v1.customers.create(name="meanwhile")
+        if len(seen) <= 4:
+            client.v1.customers.create(name="meanwhile")
         page = client.v1.customers.list(limit=2, next_page=page.next_page)
     assert len(seen) == len(set(seen))
     assert before <= set(seen)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    tuple_,
     update,
 )
 
@@ -137,8 +136,9 @@ def select_page(
     if salesforce_account_ids is not None:
         query = query.where(customers.c.salesforce_account_id.in_(salesforce_account_ids))
     if after is not None:
-        key = tuple_(customers.c.created_at, customers.c.id)
-        query = query.where(key > tuple_(instant_of_micros(after[0]), after[1]))
+        at = instant_of_micros(after[0])
+        same = (customers.c.created_at == at) & (customers.c.id > after[1])
+        query = query.where((customers.c.created_at > at) | same)
     return _load(tx, query)
 
 

@@ -1,0 +1,5 @@
+"""Custom fields: declared keys and their values, for every kind of object."""
+
+from tallybook.domains.custom_fields.service import attach, read
+
+__all__ = ["attach", "read"]

@@ -1,0 +1,1 @@
+"""Usage: events in, metered quantities out."""
