@@ -6,6 +6,7 @@ stored. They live in the installation's control database, apart from every envir
 
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -14,6 +15,9 @@ from sqlalchemy import Boolean, Column, Engine, MetaData, String, Table, insert,
 
 from tallybook.kit.db.columns import Instant
 from tallybook.values.errors import NotFound, Unauthorized
+
+REMEMBERED_S = 2.0
+"""How long a token is trusted without asking the database; a revocation is seen within it."""
 
 control_metadata = MetaData()
 
@@ -53,6 +57,7 @@ class Tokens:
         """Keep tokens in the control database, which must have its tables."""
         self._control = control
         self._known: dict[str, Token] = {}
+        self._known_since = 0.0
         self._lock = Lock()
 
     def authenticate(self, authorization: str | None) -> Token:
@@ -61,6 +66,8 @@ class Tokens:
         text = text.strip()
         if scheme.lower() != "bearer" or not text:
             raise Unauthorized("Authorization: header is missing; send 'Authorization: Bearer <token>'")
+        if time.monotonic() - self._known_since > REMEMBERED_S:
+            self.forget()
         token = self._known.get(text) or self._look_up(text)
         if token is None:
             raise Unauthorized("Authorization: unknown or revoked token; check the token and its environment")
@@ -82,6 +89,7 @@ class Tokens:
         """Drop the memory, so that revocations made by another process are seen."""
         with self._lock:
             self._known.clear()
+            self._known_since = time.monotonic()
 
     def create(
         self,
