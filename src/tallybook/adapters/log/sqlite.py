@@ -43,6 +43,8 @@ class SqliteLog:
         """Open or make the log."""
         self._path = path
         self._writer = self._connect()
+        self._writer.execute("PRAGMA journal_mode=WAL")
+        self._writer.execute("PRAGMA synchronous=FULL")
         self._writer.execute(_SCHEMA)
         last = self._writer.execute("SELECT row, received_at FROM log ORDER BY row DESC LIMIT 1").fetchone()
         self.last_row: int = last[0] if last else 0
@@ -89,7 +91,5 @@ class SqliteLog:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA busy_timeout=10000")
         return connection
