@@ -31,6 +31,7 @@ log = structlog.get_logger("tallybook.applier")
 
 CHECKPOINT_S = 1.0
 READ_WAIT_S = 30.0
+FILL_AGAIN_S = 0.5
 
 
 class Metering:
@@ -128,13 +129,24 @@ class Metering:
         filler.start()
 
     def _fill(self, metric: ActiveMetric) -> None:
-        """Fold what the log held before the metric was known."""
+        """Fold what the log held before the metric was known; tried again until the stores take it."""
+        while not self._closing:
+            try:
+                self._fill_once(metric)
+            except sqlite3.Error as error:
+                log.warning("fill_failed", metric=metric.definition.id, reason=str(error))
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, FILL_AGAIN_S)
+            else:
+                self._filled[metric.number].set()
+                return
+
+    def _fill_once(self, metric: ActiveMetric) -> None:
         repeats = self._state.repeats_until_now()
         folder = Folder([ActiveMetric(metric.number, metric.definition, 0)])
         for row in self._log.read(0, metric.from_row):
             _fold_row(folder, row, repeats.get(row.row))
         self._store.fill(metric, folder.take())
-        self._filled[metric.number].set()
 
     def _recover(self) -> None:
         """Rebuild the table of ids, then apply the rows after the last checkpoint."""

@@ -4,7 +4,9 @@ import asyncio
 import json
 import random
 import shutil
+import sqlite3
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -57,6 +59,26 @@ def test_full_disk_is_refused_and_the_log_goes_on_when_there_is_space(tmp_path: 
     writer.execute("PRAGMA max_page_count=1000000")
     asyncio.run(metering.ingest(json.dumps([wire(1), wire(2)]).encode()))
     assert total(metering) == 3
+    metering.close()
+
+
+def test_a_metric_is_filled_once_its_full_disk_has_space_again(tmp_path: Path) -> None:
+    metering = Metering(tmp_path, Standing())
+    events = [wire(number, customer_id=f"{number}-" + "k" * 2_000) for number in range(100)]
+    asyncio.run(metering.ingest(json.dumps(events).encode()))
+    metering._wait_for(1)
+    with metering._state._checkpointing, metering._store._connection() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+    with metering._state._checkpointing:
+        with pytest.raises(sqlite3.Error, match="full"):
+            metering._fill_once(metering._state.add_metric(METRIC))
+        metering._filled[1] = Event()
+        metering._fill_apart(metering._state._metrics[1])
+        assert not metering._filled[1].wait(0.2)
+        with metering._store._connection() as connection:
+            connection.execute("PRAGMA max_page_count=1000000")
+    assert total(metering) == 100
     metering.close()
 
 
