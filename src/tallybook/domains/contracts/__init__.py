@@ -1,0 +1,1 @@
+"""Contracts: which customer buys on which terms, when."""

@@ -1,0 +1,1 @@
+"""Billable metrics: what is counted, and how."""

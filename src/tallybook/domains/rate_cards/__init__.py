@@ -1,0 +1,1 @@
+"""Rate cards: what products cost, over time."""
