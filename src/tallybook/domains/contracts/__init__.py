@@ -1,1 +1,20 @@
-"""Contracts: which customer buys on which terms, when."""
+"""Contracts: on which terms, and in which periods, customers are billed."""
+
+from tallybook.domains.contracts.model import Contract, ContractState
+from tallybook.domains.contracts.service import (
+    archive_contracts_of,
+    contracts_of,
+    due_contracts,
+    get_contract,
+    mark_billed,
+)
+
+__all__ = [
+    "Contract",
+    "ContractState",
+    "archive_contracts_of",
+    "contracts_of",
+    "due_contracts",
+    "get_contract",
+    "mark_billed",
+]
