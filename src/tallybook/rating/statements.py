@@ -79,12 +79,15 @@ def statement_periods(
     step = step_of(schedule, begin)
     while True:
         try:
-            period = Period(border(schedule, step), border(schedule, step + 1))
+            end = border(schedule, step + 1)
         except (ValueError, OverflowError):
-            return  # the calendar ends
-        clipped = period.clip(start, ending_before)
+            # The calendar ends: only a contract that ends inside it has a last period.
+            if ending_before is None:
+                return
+            end = ending_before
+        clipped = Period(border(schedule, step), end).clip(start, ending_before)
         if not clipped.is_empty():
             yield clipped
-        if ending_before is not None and period.ending_before >= ending_before:
+        if ending_before is not None and end >= ending_before:
             return
         step += 1
