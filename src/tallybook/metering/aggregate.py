@@ -1,32 +1,17 @@
-"""The slow, obvious reference for what a metric measures, and the value of a tally."""
+"""The slow, obvious reference for what a metric measures."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
 from tallybook.metering.match import group_of, matches, number_of
 from tallybook.values.event import Event, canonical_text
 from tallybook.values.instant import DAY, micros_of
 from tallybook.values.metric import Aggregation, MetricDefinition
-from tallybook.values.usage import Reading, Tally
+from tallybook.values.usage import Reading, Tally, value_of
+
+__all__ = ["aggregate", "tally_of", "value_of", "without_repeats"]
 
 DEDUPLICATION = 34 * DAY
-
-
-def value_of(aggregation: Aggregation, tally: Tally) -> Decimal | None:
-    """The metric's value for the events of a tally (design decision 8).
-
-    Count, sum and unique of nothing are 0; max and latest of nothing are None.
-    """
-    if aggregation is Aggregation.COUNT:
-        return Decimal(tally.count)
-    if aggregation is Aggregation.SUM:
-        return tally.sum
-    if aggregation is Aggregation.UNIQUE:
-        return Decimal(len(tally.distinct))
-    if aggregation is Aggregation.MAX:
-        return tally.max
-    return tally.latest.value if tally.latest else None
 
 
 def tally_of(metric: MetricDefinition, event: Event) -> Tally:

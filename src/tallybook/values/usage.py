@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tallybook.values.metric import Aggregation
 from tallybook.values.quantity import ZERO, add
 
 
@@ -53,6 +54,22 @@ def merge_all(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         result = result.merge(tally)
     return result
+
+
+def value_of(aggregation: Aggregation, tally: Tally) -> Decimal | None:
+    """The metric's value for the events of a tally (design decision 8).
+
+    Count, sum and unique of nothing are 0; max and latest of nothing are None.
+    """
+    if aggregation is Aggregation.COUNT:
+        return Decimal(tally.count)
+    if aggregation is Aggregation.SUM:
+        return tally.sum
+    if aggregation is Aggregation.UNIQUE:
+        return Decimal(len(tally.distinct))
+    if aggregation is Aggregation.MAX:
+        return tally.max
+    return tally.latest.value if tally.latest else None
 
 
 @dataclass(frozen=True, slots=True)

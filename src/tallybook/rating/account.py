@@ -1,0 +1,104 @@
+"""The two pure steps of rating: which usage is needed, and what follows from it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from tallybook.rating.model import (
+    AccountBooks,
+    AccountTerms,
+    ContractTerms,
+    InvoiceDraft,
+    InvoiceKind,
+    UsageHour,
+    UsageNeed,
+    UsageSlice,
+)
+from tallybook.rating.segments import terms_windows
+from tallybook.rating.statements import StatementSchedule, statement_periods
+from tallybook.rating.usage_lines import Series, SeriesKey, grouping_of, usage_lines
+from tallybook.values.instant import hour_of
+from tallybook.values.period import Period
+from tallybook.values.quantity import total
+
+
+def open_periods(
+    schedule: StatementSchedule,
+    starting_at: datetime,
+    ending_before: datetime | None,
+    billed_until: datetime | None,
+    as_of: datetime,
+) -> tuple[Period, ...]:
+    """The statement periods of a contract that have begun by `as_of` and are not finalized yet."""
+    periods = []
+    for period in statement_periods(schedule, starting_at, ending_before, since=billed_until):
+        if period.starting_at > as_of:
+            break
+        periods.append(period)
+    return tuple(periods)
+
+
+def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
+    """The usage that `rate` needs: one need per metric and grouping, over all periods that use it."""
+    spans: dict[SeriesKey, list[int]] = {}
+    for contract in account.contracts:
+        for product in contract.products:
+            for period in contract.periods:
+                for window in terms_windows(product, period):
+                    metric_id = window.terms.billable_metric_id
+                    if metric_id is not None:
+                        hours = [hour_of(period.starting_at), hour_of(period.ending_before)]
+                        spans.setdefault((metric_id, grouping_of(window.terms)), []).extend(hours)
+    return tuple(
+        UsageNeed(metric_id, grouping, min(hours), max(hours))
+        for (metric_id, grouping), hours in sorted(spans.items())
+    )
+
+
+def rate(account: AccountTerms, usage: Iterable[UsageSlice]) -> AccountBooks:
+    """The invoices of an account: one per contract and period, by period end, contract start and id.
+
+    The result depends on the arguments alone; the order of slices and of contracts does not matter.
+    """
+    by_series: dict[SeriesKey, Sequence[UsageHour]] = {
+        (piece.need.metric_id, piece.need.grouping): piece.hours for piece in usage
+    }
+    contracts = sorted(account.contracts, key=lambda item: (item.starting_at, item.contract_id))
+    invoices = [
+        _usage_invoice(account, contract, period, by_series)
+        for contract in contracts
+        for period in contract.periods
+    ]
+    return AccountBooks(invoices=tuple(sorted(invoices, key=lambda item: item.period.ending_before)))
+
+
+def _usage_invoice(
+    account: AccountTerms,
+    contract: ContractTerms,
+    period: Period,
+    by_series: Mapping[SeriesKey, Sequence[UsageHour]],
+) -> InvoiceDraft:
+    series = {key: _within(hours, period) for key, hours in by_series.items()}
+    lines = tuple(
+        line
+        for product in contract.products
+        for line in usage_lines(product, period, series, account.aggregations)
+    )
+    return InvoiceDraft(
+        kind=InvoiceKind.USAGE,
+        contract_id=contract.contract_id,
+        period=period,
+        issued_at=period.ending_before + account.grace,
+        credit_type_id=contract.fiat_credit_type_id,
+        lines=lines,
+        total=total([line.total for line in lines]),
+    )
+
+
+def _within(hours: Iterable[UsageHour], period: Period) -> Series:
+    """The hours of a period by group, ascending."""
+    start, end = hour_of(period.starting_at), hour_of(period.ending_before)
+    groups: dict[tuple[str | None, ...], list[UsageHour]] = {}
+    for item in sorted(hours, key=lambda item: item.hour):
+        if start <= item.hour < end:
+            groups.setdefault(item.group, []).append(item)
+    return groups

@@ -1,0 +1,182 @@
+"""Usage lines of one product in one statement period (invoicing.md 2.3)."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tallybook.rating.model import Line, LineKind, LineTrail, PresentationValues, PricedProduct, UsageHour
+from tallybook.rating.prices import charge
+from tallybook.rating.quantities import convert, round_quantity, running_values
+from tallybook.rating.segments import PricedWindow, priced_windows, terms_windows
+from tallybook.values.instant import hour_of
+from tallybook.values.metric import Aggregation
+from tallybook.values.period import Period
+from tallybook.values.pricing import GroupValues, ProductTerms
+from tallybook.values.quantity import ZERO, add, subtract
+
+Series = Mapping[tuple[str | None, ...], Sequence[UsageHour]]
+"""The hours of one metric and grouping in one period, ascending, by group."""
+SeriesKey = tuple[str, tuple[str, ...]]
+"""Metric id and grouping."""
+LineGroup = tuple[GroupValues, PresentationValues]
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """What one line group used in one window: the metric's increment, and the same in priced units."""
+
+    window: PricedWindow
+    metered: Decimal
+    converted: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One group's running value at every border of the product, and the hours that have usage."""
+
+    values: Mapping[int, Decimal]
+    hours: Sequence[int]
+
+    def has_usage(self, start: int, end: int) -> bool:
+        """Whether any hour of [start, end) has usage."""
+        place = bisect_left(self.hours, start)
+        return place < len(self.hours) and self.hours[place] < end
+
+
+def grouping_of(terms: ProductTerms) -> tuple[str, ...]:
+    """The grouping in which a product's usage is read: all its group keys, sorted."""
+    return tuple(sorted({*terms.pricing_group_key, *terms.presentation_group_key}))
+
+
+def usage_lines(
+    product: PricedProduct,
+    period: Period,
+    series: Mapping[SeriesKey, Series],
+    aggregations: Mapping[str, Aggregation],
+) -> list[Line]:
+    """The lines of one product, by pricing values, presentation values and time.
+
+    Without a pricing group key there is a line even for no usage; with one, only for combinations
+    that have usage. Usage whose values match no rate gives no line.
+    """
+    priced = priced_windows(product, terms_windows(product, period))
+    groups = _portions(priced, series, aggregations)
+    lines = [line for group, portions in groups.items() for line in _lines(product, group, portions)]
+    if not groups:
+        idle = [_Portion(window, ZERO, ZERO) for window in priced.get((), ()) if _is_metered(window)]
+        lines = _lines(product, ((), ()), idle)
+    return sorted(lines, key=_order)
+
+
+def _is_metered(window: PricedWindow) -> bool:
+    return window.terms.billable_metric_id is not None
+
+
+def _portions(
+    priced: Mapping[GroupValues, Sequence[PricedWindow]],
+    series: Mapping[SeriesKey, Series],
+    aggregations: Mapping[str, Aggregation],
+) -> dict[LineGroup, list[_Portion]]:
+    """What each line group used in each window that has usage, in order of time."""
+    windows = [window for parts in priced.values() for window in parts]
+    borders = sorted({hour_of(edge) for window in windows for edge in _edges(window)})
+    known: dict[SeriesKey, dict[tuple[str | None, ...], _Running]] = {}
+    groups: dict[LineGroup, list[_Portion]] = {}
+    for values, parts in priced.items():
+        for window in parts:
+            metric_id = window.terms.billable_metric_id
+            if metric_id is None:
+                continue
+            key = metric_id, grouping_of(window.terms)
+            if key not in known:
+                known[key] = _run(aggregations[metric_id], series.get(key, {}), borders)
+            for shown, portion in _used(window, dict(values), key[1], known[key]):
+                groups.setdefault((values, shown), []).append(portion)
+    return groups
+
+
+def _run(
+    aggregation: Aggregation, series: Series, borders: Sequence[int]
+) -> dict[tuple[str | None, ...], _Running]:
+    return {
+        group: _Running(
+            dict(zip(borders, running_values(aggregation, hours, borders), strict=True)),
+            [item.hour for item in hours],
+        )
+        for group, hours in series.items()
+    }
+
+
+def _used(
+    window: PricedWindow,
+    wanted: Mapping[str, str],
+    names: tuple[str, ...],
+    running: Mapping[tuple[str | None, ...], _Running],
+) -> Iterator[tuple[PresentationValues, _Portion]]:
+    """What each presentation group of one pricing group used in one window."""
+    start, end = (hour_of(edge) for edge in _edges(window))
+    conversion = window.terms.quantity_conversion
+    for group, usage in running.items():
+        properties = dict(zip(names, group, strict=True))
+        if any(properties[name] != value for name, value in wanted.items()):
+            continue
+        if usage.has_usage(start, end):
+            before, after = usage.values[start], usage.values[end]
+            converted = subtract(convert(after, conversion), convert(before, conversion))
+            shown = tuple((name, properties[name]) for name in sorted(window.terms.presentation_group_key))
+            yield shown, _Portion(window, subtract(after, before), converted)
+
+
+def _edges(window: PricedWindow) -> tuple[datetime, datetime]:
+    return window.period.starting_at, window.period.ending_before
+
+
+def _lines(product: PricedProduct, group: LineGroup, portions: Sequence[_Portion]) -> list[Line]:
+    """One line group through the period.
+
+    Rounding acts on the group's quantity of the period so far; each window shows the difference to
+    the one before (design decision 15), so the lines add up to the rounded whole.
+    """
+    lines: list[Line] = []
+    converted = billed = ZERO
+    for portion in portions:
+        converted = add(converted, portion.converted)
+        quantity = subtract(round_quantity(converted, portion.window.terms.quantity_rounding), billed)
+        billed = add(billed, quantity)
+        lines.extend(_charged(product, group, portion, quantity))
+    return lines
+
+
+def _charged(
+    product: PricedProduct, group: LineGroup, portion: _Portion, quantity: Decimal
+) -> Iterator[Line]:
+    window, (pricing, presentation) = portion.window, group
+    for part in charge(window.entry.price, quantity):
+        yield Line(
+            kind=LineKind.USAGE,
+            name=window.terms.name,
+            total=part.total,
+            credit_type_id=window.entry.price.credit_type_id,
+            product_id=product.product_id,
+            product_type=product.type,
+            quantity=part.quantity,
+            unit_price=part.unit_price,
+            starting_at=window.period.starting_at,
+            ending_before=window.period.ending_before,
+            pricing_group_values=pricing,
+            presentation_group_values=presentation,
+            list_price=window.entry.price,
+            trail=LineTrail(
+                metric_id=window.terms.billable_metric_id or "",
+                rate_id=window.entry.id,
+                metered=portion.metered,
+                converted=portion.converted,
+            ),
+        )
+
+
+def _order(line: Line) -> tuple[object, ...]:
+    shown = [(value is not None, value or "") for _, value in line.presentation_group_values]
+    return line.pricing_group_values, shown, line.starting_at
