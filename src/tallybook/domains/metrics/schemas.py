@@ -1,0 +1,194 @@
+"""Wire shapes of billable metrics and their conversions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from tallybook.domains.metrics.model import Metric
+from tallybook.domains.metrics.service import MetricDraft, OldMetricDraft
+from tallybook.kit.http.paging import PageQuery
+from tallybook.kit.http.wire import UNSET, CasedEnum, CustomFields, Request, Response, Text, UnsetType
+from tallybook.values.errors import Invalid, NotBuilt
+from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
+
+Texts = Annotated[list[str], Meta(min_length=1)]
+GroupKey = Annotated[list[Text], Meta(min_length=1)]
+
+
+class AggregationType(CasedEnum):
+    """How matching events become one value."""
+
+    COUNT = "COUNT"
+    LATEST = "LATEST"
+    MAX = "MAX"
+    SUM = "SUM"
+    UNIQUE = "UNIQUE"
+
+
+class EventTypeFilterRequest(Request, frozen=True):
+    """Event types to count, or to leave out."""
+
+    in_values: Texts | None = None
+    not_in_values: Texts | None = None
+
+
+class PropertyFilterRequest(Request, frozen=True):
+    """One rule on one event property."""
+
+    name: Text
+    exists: bool | None = None
+    in_values: Texts | None = None
+    not_in_values: Texts | None = None
+
+
+class CreateBillableMetricRequest(Request, frozen=True):
+    """A metric to create; `sql` stands in place of every field but the name and the custom fields."""
+
+    name: Text
+    sql: str | None = None
+    event_type_filter: EventTypeFilterRequest | None = None
+    property_filters: list[PropertyFilterRequest] | None = None
+    aggregation_type: AggregationType | None = None
+    aggregation_key: Text | None = None
+    group_keys: list[GroupKey] | None = None
+    custom_fields: CustomFields | None = None
+
+    def to_draft(self) -> MetricDraft:
+        """The draft that the service takes. Raises Invalid, or NotBuilt for `sql`."""
+        if self.sql is not None:
+            self._refuse_sql()
+        if self.aggregation_type is None:
+            kinds = ", ".join(Aggregation)
+            raise Invalid(f"aggregation_type: required field is missing; send one of {kinds}")
+        types = self.event_type_filter or EventTypeFilterRequest()
+        definition = MetricDefinition(
+            id="",
+            aggregation=Aggregation(self.aggregation_type.value),
+            aggregation_key=self.aggregation_key,
+            event_types=ValueFilter(_frozen(types.in_values), _frozen(types.not_in_values)),
+            property_filters=tuple(
+                PropertyFilter(item.name, item.exists, _frozen(item.in_values), _frozen(item.not_in_values))
+                for item in self.property_filters or ()
+            ),
+            group_keys=tuple(tuple(key) for key in self.group_keys or ()),
+        )
+        return MetricDraft(name=self.name, definition=definition, custom_fields=self.custom_fields or {})
+
+    def _refuse_sql(self) -> None:
+        excluded = (
+            "aggregation_type",
+            "event_type_filter",
+            "property_filters",
+            "aggregation_key",
+            "group_keys",
+        )
+        for name in excluded:
+            if getattr(self, name) is not None:
+                raise Invalid(f"{name}: cannot be combined with sql; send only one of the two")
+        raise NotBuilt("sql: metrics written as SQL are not available in this version; use aggregation_type")
+
+
+class CreateOldBillableMetricRequest(Request, frozen=True):
+    """A metric in the old form: a JSON Schema document selects the events."""
+
+    name: Text
+    aggregate: AggregationType
+    filter: dict[str, Any]
+    aggregate_key: Text | None = None
+    group_keys: list[Text] | None = None
+    group_values: list[str] | None = None
+
+    def to_draft(self) -> OldMetricDraft:
+        """The draft that the service takes. Raises NotBuilt for `group_values`."""
+        if self.group_values:
+            raise NotBuilt("group_values: not available in this version; filter on the property instead")
+        return OldMetricDraft(
+            name=self.name,
+            aggregation=Aggregation(self.aggregate.value),
+            aggregation_key=self.aggregate_key,
+            filter_document=self.filter,
+            group_keys=tuple(self.group_keys or ()),
+        )
+
+
+class ListBillableMetricsQuery(PageQuery, frozen=True):
+    """Filters of the list of metrics."""
+
+    include_archived: bool | None = None
+
+
+class UpdateBillableMetricRequest(Request, frozen=True):
+    """A new name; nothing else of a metric changes."""
+
+    name: Text
+
+
+class EventTypeFilterResponse(Response, frozen=True):
+    """Event types that are counted, or left out."""
+
+    in_values: list[str] | UnsetType = UNSET
+    not_in_values: list[str] | UnsetType = UNSET
+
+
+class PropertyFilterResponse(Response, frozen=True):
+    """One rule on one event property."""
+
+    name: str
+    exists: bool | UnsetType = UNSET
+    in_values: list[str] | UnsetType = UNSET
+    not_in_values: list[str] | UnsetType = UNSET
+
+
+class BillableMetricResponse(Response, frozen=True):
+    """A metric as get and list answer; what it does not have is left out."""
+
+    id: str
+    name: str
+    event_type_filter: EventTypeFilterResponse | UnsetType
+    property_filters: list[PropertyFilterResponse]
+    aggregation_type: Aggregation
+    aggregation_key: str | UnsetType
+    group_keys: list[list[str]]
+    custom_fields: CustomFields
+    archived_at: datetime | UnsetType
+
+
+def metric_to_wire(metric: Metric, custom_fields: CustomFields) -> BillableMetricResponse:
+    """A metric as it was created."""
+    definition = metric.definition
+    types = definition.event_types
+    return BillableMetricResponse(
+        id=metric.id,
+        name=metric.name,
+        event_type_filter=(
+            UNSET
+            if types == ValueFilter()
+            else EventTypeFilterResponse(
+                in_values=_thawed(types.in_values), not_in_values=_thawed(types.not_in_values)
+            )
+        ),
+        property_filters=[
+            PropertyFilterResponse(
+                name=rule.name,
+                exists=UNSET if rule.exists is None else rule.exists,
+                in_values=_thawed(rule.in_values),
+                not_in_values=_thawed(rule.not_in_values),
+            )
+            for rule in definition.property_filters
+        ],
+        aggregation_type=definition.aggregation,
+        aggregation_key=UNSET if definition.aggregation_key is None else definition.aggregation_key,
+        group_keys=[list(key) for key in definition.group_keys],
+        custom_fields=custom_fields,
+        archived_at=UNSET if metric.archived_at is None else metric.archived_at,
+    )
+
+
+def _frozen(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _thawed(values: tuple[str, ...] | None) -> list[str] | UnsetType:
+    return UNSET if values is None else list(values)
