@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_S = 34 * 86_400
-_LOAD_MAX = 0.6
+_LOAD_TENTHS_MAX = 6
 _CHUNK = 65_536
 
 Words = NDArray[np.uint64]
@@ -59,12 +59,12 @@ class Fingerprints:
 
     def _reserve(self, more: int, second: int) -> None:
         slots = len(self._high)
-        if self._used + more <= slots * _LOAD_MAX:
+        if (self._used + more) * 10 <= slots * _LOAD_TENTHS_MAX:
             return
         held = self._high != 0
         live = held & (self._second.astype(np.int64) + WINDOW_S > second)
         high, low, seconds = self._high[live], self._low[live], self._second[live]
-        while len(high) + more > slots * _LOAD_MAX / 2:
+        while (len(high) + more) * 20 > slots * _LOAD_TENTHS_MAX:
             slots *= 2
         self._clear(slots)
         for start in range(0, len(high), _CHUNK):
