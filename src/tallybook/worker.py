@@ -5,6 +5,7 @@ from threading import Event, Lock, Thread
 
 import structlog
 
+from tallybook.domains.invoices.jobs import close_due
 from tallybook.kit.db.tx import Environment
 from tallybook.values.errors import TallybookError
 
@@ -13,13 +14,16 @@ log = structlog.get_logger("tallybook.worker")
 Job = Callable[[Environment], int]
 """Does some due work and returns how many items it did; 0 when nothing is left."""
 
+JOBS: tuple[Job, ...] = (close_due,)
+"""Everything that falls due by the clock, in the order in which it is done."""
+
 POLL_S = 1.0
 
 
 class Worker:
     """Runs jobs until nothing is due, whenever the clock is moved and once a second."""
 
-    def __init__(self, environment: Environment, jobs: Sequence[Job] = ()) -> None:
+    def __init__(self, environment: Environment, jobs: Sequence[Job] = JOBS) -> None:
         """Prepare to run `jobs`, in order, for one environment."""
         self._environment = environment
         self._jobs = jobs

@@ -1,0 +1,205 @@
+"""Wire shapes of invoices and their conversions."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tallybook.domains.invoices.model import Invoice, InvoiceFilter, InvoiceStatus
+from tallybook.kit.http.paging import PageQuery
+from tallybook.kit.http.wire import (
+    UNSET,
+    CasedEnum,
+    CustomFields,
+    Instant,
+    Request,
+    Response,
+    UnsetType,
+    Uuid,
+)
+from tallybook.rating.model import Line
+from tallybook.values.money import FIAT_TYPES
+from tallybook.values.pricing import ProductType
+from tallybook.values.quantity import ZERO
+
+
+class StatusFilter(CasedEnum):
+    """Statuses an invoice can be asked for by."""
+
+    DRAFT = "DRAFT"
+    FINALIZED = "FINALIZED"
+    VOID = "VOID"
+
+
+class TypeFilter(CasedEnum):
+    """Types an invoice can be asked for by."""
+
+    USAGE = "USAGE"
+    USAGE_CONSOLIDATED = "USAGE_CONSOLIDATED"
+    SCHEDULED = "SCHEDULED"
+
+
+class SortOrder(StrEnum):
+    """By issue date, oldest or newest first."""
+
+    DATE_ASC = "date_asc"
+    DATE_DESC = "date_desc"
+
+
+class GetInvoiceQuery(Request, frozen=True):
+    """How to show an invoice."""
+
+    skip_zero_qty_line_items: bool = False
+
+
+class ListInvoicesQuery(PageQuery, frozen=True):
+    """Which invoices to list, and how to show them."""
+
+    status: StatusFilter | None = None
+    type: TypeFilter | None = None
+    skip_zero_qty_line_items: bool = False
+    sort: SortOrder = SortOrder.DATE_ASC
+    credit_type_id: Uuid | None = None
+    contract_id: Uuid | None = None
+    starting_on: Instant | None = None
+    ending_before: Instant | None = None
+    webhook_notification_id: str | None = None
+
+    def to_filter(self) -> InvoiceFilter:
+        """The filter that the service takes."""
+        return InvoiceFilter(
+            status=None if self.status is None else InvoiceStatus(self.status.value),
+            kind=None if self.type is None else self.type.value,
+            credit_type_id=self.credit_type_id,
+            contract_id=self.contract_id,
+            starting_on=self.starting_on,
+            ending_before=self.ending_before,
+        )
+
+
+class CreditTypeResponse(Response, frozen=True):
+    """A unit of account."""
+
+    id: str
+    name: str
+
+
+class LineItemResponse(Response, frozen=True):
+    """One line of an invoice."""
+
+    type: str
+    name: str
+    total: Decimal
+    credit_type: CreditTypeResponse
+    quantity: Decimal | UnsetType = UNSET
+    unit_price: Decimal | UnsetType = UNSET
+    product_id: str | UnsetType = UNSET
+    product_type: str | UnsetType = UNSET
+    product_tags: list[str] | UnsetType = UNSET
+    product_custom_fields: CustomFields | UnsetType = UNSET
+    starting_at: datetime | UnsetType = UNSET
+    ending_before: datetime | UnsetType = UNSET
+    pricing_group_values: dict[str, str] | UnsetType = UNSET
+    presentation_group_values: dict[str, str | None] | UnsetType = UNSET
+
+
+class InvoiceResponse(Response, frozen=True):
+    """An invoice; `external_invoice` stays null until it is sent to a billing provider."""
+
+    id: str
+    customer_id: str
+    customer_custom_fields: CustomFields
+    contract_id: str
+    contract_custom_fields: CustomFields
+    type: str
+    status: InvoiceStatus
+    billable_status: str
+    credit_type: CreditTypeResponse
+    line_items: list[LineItemResponse]
+    total: Decimal
+    start_timestamp: datetime
+    end_timestamp: datetime
+    issued_at: datetime
+    external_invoice: None
+    custom_fields: CustomFields
+    net_payment_terms_days: Decimal | UnsetType = UNSET
+
+
+class ArchivedCustomerResponse(Response, frozen=True):
+    """The id of the customer that was archived."""
+
+    id: str
+
+
+_PRODUCT_TYPES = {
+    ProductType.USAGE: "UsageProductListItem",
+    ProductType.FIXED: "FixedProductListItem",
+    ProductType.SUBSCRIPTION: "SubscriptionProductListItem",
+    ProductType.COMPOSITE: "CompositeProductListItem",
+    ProductType.PRO_SERVICE: "ProServiceProductListItem",
+}
+
+
+def invoice_to_wire(
+    invoice: Invoice,
+    tags: Mapping[str, tuple[str, ...]],
+    custom_fields: CustomFields,
+    *,
+    skips_zero_lines: bool,
+) -> InvoiceResponse:
+    """An invoice as it is shown; `tags` are the products' present ones, by id."""
+    draft, labels = invoice.content.draft, invoice.content.labels
+    terms_days = labels.net_payment_terms_days
+    return InvoiceResponse(
+        id=invoice.id,
+        customer_id=invoice.customer_id,
+        customer_custom_fields=dict(labels.customer_custom_fields),
+        contract_id=draft.contract_id,
+        contract_custom_fields=dict(labels.contract_custom_fields),
+        type=draft.kind.value,
+        status=invoice.status,
+        billable_status=labels.billable_status,
+        credit_type=_credit_type(draft.credit_type_id),
+        line_items=[
+            _line(line, tags, labels.product_custom_fields)
+            for line in draft.lines
+            if not (skips_zero_lines and line.quantity == ZERO)
+        ],
+        total=draft.total,
+        start_timestamp=draft.period.starting_at,
+        end_timestamp=draft.period.ending_before,
+        issued_at=draft.issued_at,
+        external_invoice=None,
+        custom_fields=custom_fields,
+        net_payment_terms_days=UNSET if terms_days is None else terms_days,
+    )
+
+
+def _credit_type(credit_type_id: str) -> CreditTypeResponse:
+    known = FIAT_TYPES[credit_type_id]
+    return CreditTypeResponse(id=known.id, name=known.name)
+
+
+def _line(
+    line: Line,
+    tags: Mapping[str, tuple[str, ...]],
+    product_fields: Mapping[str, Mapping[str, str]],
+) -> LineItemResponse:
+    product_id = line.product_id or ""
+    presentation = dict(line.presentation_group_values)
+    return LineItemResponse(
+        type=line.kind.value,
+        name=line.name,
+        total=line.total,
+        credit_type=_credit_type(line.credit_type_id),
+        quantity=UNSET if line.quantity is None else line.quantity,
+        unit_price=UNSET if line.unit_price is None else line.unit_price,
+        product_id=line.product_id or UNSET,
+        product_type=UNSET if line.product_type is None else _PRODUCT_TYPES[line.product_type],
+        product_tags=list(tags.get(product_id, ())),
+        product_custom_fields=dict(product_fields.get(product_id, {})),
+        starting_at=line.starting_at or UNSET,
+        ending_before=line.ending_before or UNSET,
+        pricing_group_values=dict(line.pricing_group_values) or UNSET,
+        presentation_group_values=presentation or UNSET,
+    )

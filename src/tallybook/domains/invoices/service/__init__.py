@@ -1,0 +1,16 @@
+"""Use cases of invoices, one file each."""
+
+from tallybook.domains.invoices.service.archive import archive_customer
+from tallybook.domains.invoices.service.close import close_contract, contracts_to_close
+from tallybook.domains.invoices.service.load import Loader
+from tallybook.domains.invoices.service.read import get_invoice, list_invoices, product_tags
+
+__all__ = [
+    "Loader",
+    "archive_customer",
+    "close_contract",
+    "contracts_to_close",
+    "get_invoice",
+    "list_invoices",
+    "product_tags",
+]

@@ -1,0 +1,54 @@
+"""Closes statement periods: when the grace period is over, the draft is stored as it then stands."""
+
+from dataclasses import replace
+
+from tallybook.domains import contracts, custom_fields, customers
+from tallybook.domains.contracts import Contract
+from tallybook.domains.invoices import store
+from tallybook.domains.invoices.model import Invoice, InvoiceStatus, RatedFrom
+from tallybook.domains.invoices.service.build import build, stubs_of
+from tallybook.domains.invoices.service.load import Loader
+from tallybook.kit.db.tx import ReadTx, Tx
+from tallybook.rating.model import AccountTerms
+from tallybook.values.instant import hour_of
+
+PERIODS_AT_ONCE = 24
+"""How many periods of one contract are closed in one transaction."""
+
+
+def contracts_to_close(tx: ReadTx, count: int) -> list[Contract]:
+    """At most `count` contracts that have a period whose grace is over, oldest period first."""
+    return contracts.due_contracts(tx, tx.now - tx.grace, count)
+
+
+def close_contract(tx: Tx, loader: Loader, contract_id: str) -> int:
+    """Finalize the contract's next due periods, in order; returns how many.
+
+    Doing it again changes nothing: what is billed already is no longer open.
+    """
+    contract = contracts.get_contract(tx, contract_id)
+    due = [stub for stub in stubs_of(loader, [contract]) if stub.issued_at <= tx.now][:PERIODS_AT_ONCE]
+    if not due:
+        return 0
+    customer = customers.get_customer(tx, contract.customer_id)
+    invoices, rated_from = build(loader, customer, {contract.id: contract}, due)
+    for invoice in invoices:
+        final = replace(invoice, status=InvoiceStatus.FINALIZED)
+        store.insert_invoice(tx, final, _of_invoice(rated_from, final))
+        custom_fields.attach(tx, "invoice", final.id, None)
+    contracts.mark_billed(tx, contract.id, due[-1].period.ending_before)
+    return len(due)
+
+
+def _of_invoice(rated_from: RatedFrom, invoice: Invoice) -> RatedFrom:
+    """The part of what was rated that decides this one invoice."""
+    period = invoice.content.draft.period
+    hours = range(hour_of(period.starting_at), hour_of(period.ending_before))
+    terms: AccountTerms = rated_from.terms
+    return RatedFrom(
+        terms=replace(terms, contracts=tuple(replace(item, periods=(period,)) for item in terms.contracts)),
+        usage=tuple(
+            replace(piece, hours=tuple(item for item in piece.hours if item.hour in hours))
+            for piece in rated_from.usage
+        ),
+    )

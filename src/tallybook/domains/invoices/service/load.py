@@ -1,0 +1,127 @@
+"""Loads what rating needs: terms through the faces of other domains, usage through the port.
+
+`Loader` remembers rate cards within one transaction, so that many contracts on one card cost one
+look-up.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tallybook.domains import customers, metrics, products, rate_cards
+from tallybook.domains.contracts import Contract
+from tallybook.domains.invoices.model import RatedFrom
+from tallybook.kit.db.tx import ReadTx
+from tallybook.ports import UsageQuestion
+from tallybook.rating.account import plan
+from tallybook.rating.model import (
+    AccountTerms,
+    ContractTerms,
+    DatedTerms,
+    PricedProduct,
+    UsageHour,
+    UsageNeed,
+    UsageSlice,
+)
+from tallybook.values.metric import MetricDefinition
+from tallybook.values.money import USD_CENTS_ID
+from tallybook.values.period import Period
+from tallybook.values.pricing import RateEntry
+from tallybook.values.usage import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    fiat_credit_type_id: str
+    products: tuple[PricedProduct, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads accounts within one transaction."""
+
+    tx: ReadTx
+    _cards: dict[str, _Card] = field(default_factory=dict)
+    _metrics: dict[str, MetricDefinition] = field(default_factory=dict)
+
+    def fiat_of(self, contract: Contract) -> str:
+        """The credit type in which a contract's usage is invoiced."""
+        if contract.rate_card_id is None:
+            return USD_CENTS_ID
+        return rate_cards.get_rate_card(self.tx, contract.rate_card_id).fiat_credit_type_id
+
+    def load(
+        self, customer_id: str, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
+    ) -> RatedFrom:
+        """What rating the given periods (by contract id) of a customer's contracts needs."""
+        terms = AccountTerms(
+            customer_id=customer_id,
+            contracts=tuple(self._contract(item, tuple(periods[item.id])) for item in contracts),
+            aggregations={},
+            grace=self.tx.grace,
+        )
+        needs = plan(terms)
+        definitions = self._definitions({need.metric_id for need in needs})
+        terms = AccountTerms(
+            customer_id=customer_id,
+            contracts=terms.contracts,
+            aggregations={key: definition.aggregation for key, definition in definitions.items()},
+            grace=terms.grace,
+        )
+        keys = customers.usage_keys(self.tx, customer_id)
+        usage = tuple(self._slice(need, definitions[need.metric_id], keys) for need in needs)
+        return RatedFrom(terms=terms, usage=usage)
+
+    def _contract(self, contract: Contract, periods: tuple[Period, ...]) -> ContractTerms:
+        if contract.rate_card_id is None:
+            return ContractTerms(contract_id=contract.id, starting_at=contract.starting_at, periods=periods)
+        card = self._card(contract.rate_card_id)
+        return ContractTerms(
+            contract_id=contract.id,
+            starting_at=contract.starting_at,
+            periods=periods,
+            products=card.products,
+            fiat_credit_type_id=card.fiat_credit_type_id,
+        )
+
+    def _card(self, rate_card_id: str) -> _Card:
+        if rate_card_id not in self._cards:
+            card = rate_cards.get_rate_card(self.tx, rate_card_id)
+            self._cards[rate_card_id] = _Card(card.fiat_credit_type_id, self._priced(rate_card_id))
+        return self._cards[rate_card_id]
+
+    def _priced(self, rate_card_id: str) -> tuple[PricedProduct, ...]:
+        """A card's products: those put in order first, then by when they were first priced."""
+        entries: dict[str, list[RateEntry]] = {}
+        for entry in rate_cards.rate_entries(self.tx, rate_card_id):
+            entries.setdefault(entry.product_id, []).append(entry)
+        order = {key: place for place, key in enumerate(rate_cards.product_order(self.tx, rate_card_id))}
+        ids = sorted(entries, key=lambda key: order.get(key, len(order)))
+        known = products.products_by_id(self.tx, ids)
+        return tuple(
+            PricedProduct(
+                product_id=key,
+                type=known[key].type,
+                timeline=tuple(
+                    DatedTerms(starting_at=start, terms=terms) for start, terms in known[key].timeline
+                ),
+                entries=tuple(entries[key]),
+            )
+            for key in ids
+        )
+
+    def _definitions(self, ids: set[str]) -> dict[str, MetricDefinition]:
+        missing = sorted(ids - self._metrics.keys())
+        if missing:
+            found = metrics.metrics_by_id(self.tx, missing)
+            self._metrics.update({key: metric.definition for key, metric in found.items()})
+        return {key: self._metrics[key] for key in sorted(ids)}
+
+    def _slice(self, need: UsageNeed, metric: MetricDefinition, keys: frozenset[str]) -> UsageSlice:
+        question = UsageQuestion(metric, keys, need.hour_from, need.hour_until, need.grouping)
+        merged: dict[tuple[int, tuple[str | None, ...]], Tally] = {}
+        for cell in self.tx.usage.read(question):
+            place = cell.hour, cell.group
+            known = merged.get(place)
+            merged[place] = cell.tally if known is None else known.merge(cell.tally)
+        hours = tuple(UsageHour(hour, group, tally) for (hour, group), tally in merged.items())
+        return UsageSlice(need, tuple(sorted(hours, key=lambda item: item.hour)))
