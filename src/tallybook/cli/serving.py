@@ -1,0 +1,80 @@
+"""`tallybook serve`: the API from one process and one data folder."""
+
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from tallybook.app import open_tallybook
+from tallybook.cli.common import DataOption, complain, log_to_stderr, owned, say
+from tallybook.kit.settings import from_environment
+from tallybook.values.errors import Invalid
+from tallybook.values.instant import parse_instant
+
+BACKLOG = 2_048
+
+
+def serve(
+    data: DataOption = Path("data"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
+    database: Annotated[str | None, typer.Option(help="Not available in this version.")] = None,
+    events: Annotated[str | None, typer.Option(help="Not available in this version.")] = None,
+    sandbox_now: Annotated[
+        str | None, typer.Option(help="Where the sandbox's clock starts, RFC 3339.")
+    ] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Do due work in this process.")] = True,  # noqa: FBT002  # a flag of the command line
+) -> None:
+    """Serve the API from one process and one data folder.
+
+    Tokens given in TALLYBOOK_API_TOKEN (production) and TALLYBOOK_SANDBOX_TOKEN (sandbox) are created
+    when absent. With neither, the first start makes both and prints them once.
+    """
+    for name, given in (("--database", database), ("--events", events)):
+        if given is not None:
+            raise Invalid(f"{name}: other stores are not available in this version; leave it out")
+    now = None if sandbox_now is None else parse_instant(sandbox_now, "--sandbox-now")
+    log_to_stderr()
+    settings = from_environment(data, sandbox_now=now, runs_worker=worker)
+    with owned(data), _listening(host, port) as listener:
+        tallybook = open_tallybook(settings)
+        for environment, text in tallybook.new_tokens.items():
+            say(f"{environment} token (shown once): {text}")
+        shown = f"[{host}]" if ":" in host else host
+        say(f"serving {data} on http://{shown}:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            tallybook.application(),
+            loop="uvloop",
+            http="httptools",
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+        )
+        _end_quietly_on_signals()
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A listening socket, so that a taken port is told before anything is opened. Raises Invalid."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Invalid(
+            f"--host, --port: cannot listen on {host} port {port} ({error.strerror}); use another port"
+        ) from None
+
+
+def _end_quietly_on_signals() -> None:
+    """Let a stop asked for by a signal end with status 0.
+
+    uvicorn stops gracefully and then raises the signal again for whoever handled it before: without
+    this the process would end as if it had been killed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: complain("stopped; everything acknowledged is on disk"))
