@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ class Server:
     def get(self, path: str, **given: Any) -> httpx.Response:
         """GET from the sandbox."""
         return self.request("GET", path, **given)
+
+    @staticmethod
+    def exact(answer: httpx.Response) -> Any:
+        """The answer's JSON with every number as an exact decimal."""
+        return loads(answer.content, parse_float=Decimal, parse_int=Decimal)
 
     def move_clock(self, to: datetime) -> None:
         """Move the sandbox's clock; everything due by then is done on return."""
