@@ -391,3 +391,9 @@ def test_other_environments_products_and_metrics_do_not_exist(server: Server) ->
         assert answer.json()["message"].startswith(f"{named}: ")
     assert server.client.v1.contracts.products.list(archive_filter="ALL").data == []
     assert production.v1.contracts.products.retrieve(id=theirs).data.archived_at is None
+
+
+def test_conversion_factors_are_described_as_the_numbers_they_are(server: Server) -> None:
+    schemas = server.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("QuantityConversionRequest", "QuantityConversionResponse"):
+        assert schemas[name]["properties"]["conversion_factor"] == {"type": "number"}

@@ -48,7 +48,18 @@ def document(operations: Sequence[Operation]) -> bytes:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
-    return msgspec.json.encode(content)
+    return msgspec.json.encode(_with_numbers(content))
+
+
+def _with_numbers(schema: Any) -> Any:
+    """The document with decimals described as they are written: JSON numbers, not texts."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "string" and schema.get("format") == "decimal":
+            return {**{key: item for key, item in schema.items() if key != "format"}, "type": "number"}
+        return {key: _with_numbers(item) for key, item in schema.items()}
+    if isinstance(schema, list):
+        return [_with_numbers(item) for item in schema]
+    return schema
 
 
 def page(operations: Sequence[Operation]) -> bytes:
