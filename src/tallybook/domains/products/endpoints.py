@@ -57,7 +57,7 @@ def update_product(tx: Tx, body: UpdateProductRequest) -> Data[Id]:
     return Data(data=Id(id=product.id))
 
 
-@post("/v1/contract-pricing/products/archive", "archiveProduct-v1")
+@post("/v1/contract-pricing/products/archive", "archiveProductListItem-v1")
 def archive_product(tx: Tx, body: ArchiveProductRequest) -> Data[Id]:
     """Archive a product for good."""
     service.archive_product(tx, body.product_id)
