@@ -44,7 +44,7 @@ def _row(parameter: Any) -> str | None:
     if parameter.name == "help":
         return None
     is_argument = parameter.param_type_name == "argument"
-    name = parameter.human_readable_name if is_argument else " / ".join(_spellings(parameter))
+    name = parameter.name.upper() if is_argument else " / ".join(_spellings(parameter))
     default = "required" if parameter.required else _default(parameter.default)
     meaning = (getattr(parameter, "help", None) or "").replace("|", "\\|").replace("\n", " ")
     return f"| `{name}` | {default} | {meaning} |"
