@@ -35,8 +35,9 @@ class CustomerFilter:
 def create_customer(tx: Tx, draft: CustomerDraft) -> Customer:
     """Store a customer with aliases, configurations and custom fields, all or nothing.
 
-    Raises Conflict when an alias is taken (archived owners keep theirs), Invalid for a custom field
-    key nobody declared or a configuration its provider does not know (metering.md 1.4, 6.10).
+    Raises Conflict when an alias is taken (archived owners keep theirs) or a configuration names what
+    is another customer's, Invalid for a custom field key nobody declared or a configuration its provider
+    does not know, NotFound for an unknown delivery method (metering.md 1.4, 6.10; invoicing.md 9.3).
     """
     customer_id = tx.new_id()
     _require_free(tx, draft.aliases, customer_id)
@@ -53,8 +54,7 @@ def create_customer(tx: Tx, draft: CustomerDraft) -> Customer:
     )
     store.insert_customer(tx, customer)
     custom_fields.attach(tx, "customer", customer_id, draft.custom_fields)
-    integrations.create_billing_configurations(tx, customer_id, draft.billing_provider_configurations)
-    integrations.create_revenue_configurations(tx, customer_id, draft.revenue_system_configurations)
+    _create_inline(tx, customer_id, draft)
     return customer
 
 
@@ -134,6 +134,16 @@ def mark_archived(tx: Tx, customer_id: str) -> None:
     """Archive the customer; aliases stay reserved. Doing it again changes nothing. Raises NotFound."""
     if get_customer(tx, customer_id, "id").archived_at is None:
         store.update_customer(tx, customer_id, archived_at=tx.now)
+
+
+def _create_inline(tx: Tx, customer_id: str, draft: CustomerDraft) -> None:
+    billing, revenue = integrations.ConfigurationKind.BILLING, integrations.ConfigurationKind.REVENUE
+    for index, item in enumerate(draft.billing_provider_configurations):
+        path = f"customer_billing_provider_configurations[{index}]"
+        integrations.create_configuration(tx, billing, customer_id, item, path)
+    for index, item in enumerate(draft.revenue_system_configurations):
+        path = f"customer_revenue_system_configurations[{index}]"
+        integrations.create_configuration(tx, revenue, customer_id, item, path)
 
 
 def _require_free(tx: ReadTx, aliases: Sequence[str], customer_id: str) -> None:

@@ -1,27 +1,53 @@
-"""Integrations: where a customer's invoices are to be sent."""
+"""Integrations: where a customer's invoices and revenue records are to be sent."""
 
 from tallybook.domains.integrations.model import (
+    AccountDelivery,
     BillingProvider,
+    CollectionMethod,
     ConfigurationDraft,
+    ConfigurationKind,
+    CustomerConfiguration,
     DeliveryMethod,
     InlineBillingProvider,
     RevenueDeliveryMethod,
     RevenueProvider,
     TaxProvider,
 )
-from tallybook.domains.integrations.service import (
-    create_billing_configurations,
-    create_revenue_configurations,
+from tallybook.domains.integrations.service.configurations import (
+    archive_configurations,
+    create_configuration,
+    list_configurations,
+)
+from tallybook.domains.integrations.service.only import (
+    archive_only_configuration,
+    get_only_configuration,
+    set_only_configuration,
+)
+from tallybook.domains.integrations.service.selection import (
+    configurations_by_id,
+    find_billing_configuration,
+    find_revenue_configuration,
 )
 
 __all__ = [
+    "AccountDelivery",
     "BillingProvider",
+    "CollectionMethod",
     "ConfigurationDraft",
+    "ConfigurationKind",
+    "CustomerConfiguration",
     "DeliveryMethod",
     "InlineBillingProvider",
     "RevenueDeliveryMethod",
     "RevenueProvider",
     "TaxProvider",
-    "create_billing_configurations",
-    "create_revenue_configurations",
+    "archive_configurations",
+    "archive_only_configuration",
+    "configurations_by_id",
+    "create_configuration",
+    "find_billing_configuration",
+    "find_revenue_configuration",
+    "get_only_configuration",
+    "list_configurations",
+    "set_only_configuration",
 ]
