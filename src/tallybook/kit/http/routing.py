@@ -52,7 +52,7 @@ class Routes(Generic[T]):
 def _fit(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     parameters = {}
     for part, segment in zip(pattern, segments, strict=True):
-        if part.startswith("{"):
+        if part.startswith("{") and segment:
             parameters[part[1:-1]] = unquote(segment)
         elif part != segment:
             return None
