@@ -41,16 +41,21 @@ def ruling_entry(entries: Iterable[RateEntry], instant: datetime) -> RateEntry |
 
 def segments_of(entries: Iterable[RateEntry]) -> list[RateSegment]:
     """The timeline of one key's entries, in order, without overlap; gaps where none is in force."""
-    known = list(entries)
-    borders = sorted({entry.starting_at for entry in known} | {e for x in known if (e := x.ending_before)})
+    waiting = sorted(entries, key=lambda entry: (entry.starting_at, entry.added), reverse=True)
+    starts = {entry.starting_at for entry in waiting}
+    borders = sorted(starts | {end for entry in waiting if (end := entry.ending_before)})
+    begun: list[RateEntry] = []  # the last one rules, unless it has ended
     segments: list[RateSegment] = []
-    for start, end in zip(borders, [*borders[1:], None], strict=True):
-        entry = ruling_entry(known, start)
-        if entry is None:
+    for start, end in zip(borders, [*borders, None][1:], strict=True):
+        while waiting and waiting[-1].starting_at <= start:
+            begun.append(waiting.pop())
+        while begun and not covers(begun[-1].starting_at, begun[-1].ending_before, start):
+            begun.pop()
+        if not begun:
             continue
         last = segments[-1] if segments else None
-        if last is not None and last.entry is entry and last.ending_before == start:
-            segments[-1] = RateSegment(entry, last.starting_at, end)
+        if last is not None and last.entry is begun[-1] and last.ending_before == start:
+            segments[-1] = RateSegment(begun[-1], last.starting_at, end)
         else:
-            segments.append(RateSegment(entry, start, end))
+            segments.append(RateSegment(begun[-1], start, end))
     return segments
