@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
 from typing import Annotated
@@ -159,9 +161,9 @@ def _run(
     inputs = [(source, event_maker(mapping, source.columns)) for source in sources]
     progress = checkpoint.read()
     bytes_total = sum(source.path.stat().st_size for source in sources)
-    _stop_on_signals(stopping)
     try:
         with (
+            _stopping_on_signals(stopping),
             Rejects(rejects_path, progress.rejects_bytes) as rejects,
             report.Bar(bytes_total, progress.taken, sender, is_shown=not as_json) as bar,
         ):
@@ -196,12 +198,19 @@ def _not_empty(option: str, value: str | None) -> str | None:
     return value
 
 
-def _stop_on_signals(stopping: Flag) -> None:
-    """The first signal stops gracefully; a second one does what it always does."""
+@contextmanager
+def _stopping_on_signals(stopping: Flag) -> Iterator[None]:
+    """Within the block the first signal stops gracefully; a second one does what it always does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _frame: object) -> None:
         stopping.set()
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in before:
         signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
