@@ -5,8 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tallybook.rating.statements import StatementSchedule, statement_periods
+from tallybook.rating.statements import StatementSchedule, first_of_month, statement_periods
+from tallybook.values.errors import Invalid
+from tallybook.values.instant import EPOCH, format_instant, require_on_the_hour
 from tallybook.values.period import Period, covers
+
+PAYMENT_TERMS_DAYS_MAX = 36_500
 
 
 class StatementDay(StrEnum):
@@ -88,3 +92,44 @@ class Contract:
         if instant < self.starting_at:
             return ContractState.UPCOMING
         return ContractState.ACTIVE if self.covers(instant) else ContractState.ENDED
+
+
+def check_term(starting_at: datetime, ending_before: datetime | None) -> None:
+    """Raise Invalid unless both dates are on full hours, from 1970 on, and the end is after the start."""
+    require_on_the_hour(starting_at, "starting_at")
+    if starting_at < EPOCH:
+        raise Invalid(f"starting_at: {format_instant(starting_at)} is before 1970; begin the contract later")
+    if ending_before is None:
+        return
+    require_on_the_hour(ending_before, "ending_before")
+    if ending_before <= starting_at:
+        message = (
+            f"ending_before: {format_instant(ending_before)} is not after the start, "
+            f"{format_instant(starting_at)}; use a later date, or leave it out for an open end"
+        )
+        raise Invalid(message)
+
+
+def anchor_of(day: StatementDay, starting_at: datetime, billing_anchor_date: datetime | None) -> datetime:
+    """The instant from which statement periods are stepped (pricing.md 9.7).
+
+    Raises Invalid when CUSTOM_DATE comes without a date, or a date without CUSTOM_DATE.
+    """
+    path = "usage_statement_schedule.billing_anchor_date"
+    if day is StatementDay.CUSTOM_DATE:
+        if billing_anchor_date is None:
+            raise Invalid(f"{path}: required when day is CUSTOM_DATE; add it or choose another day")
+        return require_on_the_hour(billing_anchor_date, path)
+    if billing_anchor_date is not None:
+        raise Invalid(f"{path}: only used when day is CUSTOM_DATE; remove it or set day to CUSTOM_DATE")
+    return starting_at if day is StatementDay.CONTRACT_START else first_of_month(starting_at)
+
+
+def payment_terms_of(days: Decimal | None) -> int | None:
+    """The whole days until an invoice is to be paid; raises Invalid for anything else."""
+    if days is None:
+        return None
+    if days != days.to_integral_value() or not 0 <= days <= PAYMENT_TERMS_DAYS_MAX:
+        message = f"net_payment_terms_days: send a whole number of days, 0 to {PAYMENT_TERMS_DAYS_MAX}"
+        raise Invalid(message)
+    return int(days)

@@ -1,25 +1,12 @@
-"""Use cases of contracts."""
+"""How far contracts are billed, which are due, and their end by archiving."""
 
 from dataclasses import replace
 from datetime import datetime
 
 from tallybook.domains.contracts import store
 from tallybook.domains.contracts.model import Contract
+from tallybook.domains.contracts.service.show import contracts_of, get_contract
 from tallybook.kit.db.tx import ReadTx, Tx
-from tallybook.values.errors import NotFound
-
-
-def get_contract(tx: ReadTx, contract_id: str, field_name: str = "contract_id") -> Contract:
-    """The contract, archived or not. Raises NotFound naming `field_name`."""
-    contract = store.select_contract(tx, contract_id)
-    if contract is None:
-        raise NotFound(f"{field_name}: no contract has the id {contract_id} in this environment")
-    return contract
-
-
-def contracts_of(tx: ReadTx, customer_id: str, *, include_archived: bool = False) -> list[Contract]:
-    """The customer's contracts by start, then id."""
-    return store.select_of_customer(tx, customer_id, include_archived=include_archived)
 
 
 def due_contracts(tx: ReadTx, ended_by: datetime, count: int) -> list[Contract]:
