@@ -146,13 +146,13 @@ class BillableMetricResponse(Response, frozen=True):
 
     id: str
     name: str
-    event_type_filter: EventTypeFilterResponse | UnsetType
+    event_type_filter: EventTypeFilterResponse | UnsetType = UNSET
     property_filters: list[PropertyFilterResponse]
     aggregation_type: Aggregation
-    aggregation_key: str | UnsetType
+    aggregation_key: str | UnsetType = UNSET
     group_keys: list[list[str]]
     custom_fields: CustomFields
-    archived_at: datetime | UnsetType
+    archived_at: datetime | UnsetType = UNSET
 
 
 def metric_to_wire(metric: Metric, custom_fields: CustomFields) -> BillableMetricResponse:

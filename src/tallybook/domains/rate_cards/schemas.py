@@ -299,7 +299,7 @@ class RateCardResponse(Response, frozen=True):
 
     id: str
     name: str
-    description: str | UnsetType
+    description: str | UnsetType = UNSET
     fiat_credit_type: CreditTypeRef
     credit_type_conversions: list[ConversionResponse]
     aliases: list[AliasResponse]
