@@ -49,17 +49,24 @@ IMPURE_CALLS = {
 def impurities(tree: ast.Module) -> list[str]:
     """Every float, clock, environment read and source of randomness in a syntax tree."""
     found = []
+    # To ask whether something is a float is how one is refused.
+    asking = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "isinstance"]
+    refusing = {id(part) for node in asking for part in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
             found.append(f"line {node.lineno}: the float {node.value}")
-        elif isinstance(node, ast.Name) and node.id == "float":
+        elif isinstance(node, ast.Name) and node.id == "float" and id(node) not in refusing:
             found.append(f"line {node.lineno}: float")
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in IMPURE_CALLS:
-            found.append(f"line {node.lineno}: {ast.unparse(node.func)}()")
+        elif isinstance(node, ast.Call) and called(node) in IMPURE_CALLS:
+            found.append(f"line {node.lineno}: {called(node)}()")
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
             found += [f"line {node.lineno}: import {name}" for name in names if root(name) in IMPURE_MODULES]
     return found
+
+
+def called(node: ast.Call) -> str:
+    return ast.unparse(node.func)
 
 
 def root(module: str) -> str:
@@ -77,7 +84,6 @@ def test_core_and_domains_read_no_clock_float_environment_or_chance(path: Path) 
         "x = 1.5",
         "x = float('1')",
         "x: float = y",
-        "isinstance(x, float)",
         "datetime.now(UTC)",
         "date.today()",
         "import time",
