@@ -146,12 +146,12 @@ class BillableMetricResponse(Response, frozen=True):
 
     id: str
     name: str
-    event_type_filter: EventTypeFilterResponse | UnsetType = UNSET
     property_filters: list[PropertyFilterResponse]
     aggregation_type: Aggregation
-    aggregation_key: str | UnsetType = UNSET
     group_keys: list[list[str]]
     custom_fields: CustomFields
+    event_type_filter: EventTypeFilterResponse | UnsetType = UNSET
+    aggregation_key: str | UnsetType = UNSET
     archived_at: datetime | UnsetType = UNSET
 
 

@@ -299,13 +299,13 @@ class RateCardResponse(Response, frozen=True):
 
     id: str
     name: str
-    description: str | UnsetType = UNSET
     fiat_credit_type: CreditTypeRef
     credit_type_conversions: list[ConversionResponse]
     aliases: list[AliasResponse]
     custom_fields: CustomFields
     created_at: datetime
     created_by: str
+    description: str | UnsetType = UNSET
 
 
 class RateResponse(Response, frozen=True):
