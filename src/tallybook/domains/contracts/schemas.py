@@ -268,16 +268,16 @@ class ConfigurationResponse(Response, frozen=True):
     delivery_method: str
     delivery_method_configuration: dict[str, Any]
     delivery_method_id: str
-    archived_at: datetime | UnsetType = UNSET
+    archived_at: datetime | None
 
 
-class BillingProviderResponse(ConfigurationResponse, frozen=True, kw_only=True):
+class BillingProviderResponse(ConfigurationResponse, frozen=True):
     """Where the contract's invoices go."""
 
     billing_provider: str
 
 
-class RevenueSystemResponse(ConfigurationResponse, frozen=True, kw_only=True):
+class RevenueSystemResponse(ConfigurationResponse, frozen=True):
     """Where the contract's revenue records go."""
 
     provider: str
@@ -491,5 +491,5 @@ def _configuration(found: integrations.CustomerConfiguration) -> dict[str, Any]:
         "delivery_method": found.delivery_method.value,
         "delivery_method_configuration": found.delivery_method_configuration,
         "delivery_method_id": found.delivery_method_id,
-        "archived_at": _given(found.archived_at),
+        "archived_at": found.archived_at,
     }
