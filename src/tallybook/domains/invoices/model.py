@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from tallybook.rating.model import AccountTerms, InvoiceDraft, InvoiceKind, Line, UsageSlice
@@ -28,7 +27,7 @@ class Labels:
     contract_custom_fields: Mapping[str, str] = field(default_factory=dict)
     product_custom_fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By product id."""
-    net_payment_terms_days: Decimal | None = None
+    net_payment_terms_days: int | None = None
     billable_status: str = "billable"
 
 

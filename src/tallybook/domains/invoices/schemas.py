@@ -122,7 +122,7 @@ class InvoiceResponse(Response, frozen=True):
     issued_at: datetime
     external_invoice: None
     custom_fields: CustomFields
-    net_payment_terms_days: Decimal | UnsetType = UNSET
+    net_payment_terms_days: int | UnsetType = UNSET
 
 
 class ArchivedCustomerResponse(Response, frozen=True):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tallybook.domains import customers, metrics, products, rate_cards
 from tallybook.domains.contracts import Contract
 from tallybook.domains.invoices.model import RatedFrom
+from tallybook.domains.rate_cards import RateCard
 from tallybook.kit.db.tx import ReadTx
 from tallybook.ports import UsageQuestion
 from tallybook.rating.account import plan
@@ -40,6 +41,7 @@ class Loader:
     """Loads accounts within one transaction."""
 
     tx: ReadTx
+    _heads: dict[str, RateCard] = field(default_factory=dict)
     _cards: dict[str, _Card] = field(default_factory=dict)
     _metrics: dict[str, MetricDefinition] = field(default_factory=dict)
 
@@ -47,7 +49,7 @@ class Loader:
         """The credit type in which a contract's usage is invoiced."""
         if contract.rate_card_id is None:
             return USD_CENTS_ID
-        return rate_cards.get_rate_card(self.tx, contract.rate_card_id).fiat_credit_type_id
+        return self._head(contract.rate_card_id).fiat_credit_type_id
 
     def load(
         self, customer_id: str, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
@@ -83,10 +85,15 @@ class Loader:
             fiat_credit_type_id=card.fiat_credit_type_id,
         )
 
+    def _head(self, rate_card_id: str) -> RateCard:
+        if rate_card_id not in self._heads:
+            self._heads[rate_card_id] = rate_cards.get_rate_card(self.tx, rate_card_id)
+        return self._heads[rate_card_id]
+
     def _card(self, rate_card_id: str) -> _Card:
         if rate_card_id not in self._cards:
-            card = rate_cards.get_rate_card(self.tx, rate_card_id)
-            self._cards[rate_card_id] = _Card(card.fiat_credit_type_id, self._priced(rate_card_id))
+            fiat = self._head(rate_card_id).fiat_credit_type_id
+            self._cards[rate_card_id] = _Card(fiat, self._priced(rate_card_id))
         return self._cards[rate_card_id]
 
     def _priced(self, rate_card_id: str) -> tuple[PricedProduct, ...]:
