@@ -6,7 +6,6 @@ import random
 import shutil
 import sqlite3
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -72,9 +71,8 @@ def test_a_metric_is_filled_once_its_full_disk_has_space_again(tmp_path: Path) -
         connection.execute(f"PRAGMA max_page_count={pages}")
     with metering._state._checkpointing:
         with pytest.raises(sqlite3.Error, match="full"):
-            metering._fill_once(metering._state.add_metric(METRIC))
-        metering._filled[1] = Event()
-        metering._fill_apart(metering._state._metrics[1])
+            list(metering._state.fill(metering._state.add_metric(METRIC), metering._log, 0))
+        metering._fill_apart(metering._state._metrics[1], 0)
         assert not metering._filled[1].wait(0.2)
         with metering._store._connection() as connection:
             connection.execute("PRAGMA max_page_count=1000000")

@@ -3,29 +3,40 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Condition, Thread
 
+import numpy as np
 import structlog
 
 from tallybook.adapters.log.sqlite import SqliteLog
-from tallybook.metering.event import Batch, accept_events, fingerprints_of
+from tallybook.metering.event import (
+    Batch,
+    Columns,
+    Wanted,
+    accept_events,
+    accept_timestamps,
+    decode_events,
+    joined,
+)
+from tallybook.metering.timestamps import Micros
 from tallybook.ports import Clock
-from tallybook.values.errors import TooMany, Unavailable
+from tallybook.values.errors import Invalid, TallybookError, TooMany, Unavailable
 
 log = structlog.get_logger("tallybook.log")
 
 EVENTS_PER_ROW = 8_192
-EVENTS_WAITING_MAX = 200_000
+EVENTS_WAITING_MAX = 100_000
+BYTES_PER_ROW = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class _Pending:
     body: bytes
     batch: Batch
-    fingerprints: bytes
     received_at: datetime
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[None]"
@@ -38,20 +49,30 @@ class Committed:
     row: int
     received_at: datetime
     fingerprints: bytes
-    batches: tuple[Batch, ...]
+    bodies: Sequence[bytes]
+    columns: Columns
+    instants: Micros
 
 
 class Committer:
-    """Owns the writing end of a log. `committed` is told of every row in order, after it is on disk."""
+    """Owns the writing end of a log.
+
+    `committed` is told of every row in order, after it is on disk and before its requests are
+    answered; it may take its time, and so slow the senders down.
+    """
 
     def __init__(
-        self, log_: SqliteLog, clock: Clock, committed: Callable[[Committed], None], lag: Callable[[], int]
+        self,
+        log_: SqliteLog,
+        clock: Clock,
+        committed: Callable[[Committed], None],
+        wanted: Callable[[], Wanted],
     ) -> None:
-        """Start the committing thread. `lag` tells how many events are stored and not applied."""
+        """Start the committing thread. `wanted` tells which properties events are to be read with."""
         self._log = log_
         self._clock = clock
         self._committed = committed
-        self._lag = lag
+        self._wanted = wanted
         self._waiting: deque[_Pending] = deque()
         self._events_waiting = 0
         self._changed = Condition()
@@ -64,19 +85,16 @@ class Committer:
 
         Raises Invalid, TooMany when too much waits, Unavailable when it could not be stored.
         """
-        received_at = self._clock.now()
-        batch = accept_events(body, received_at)
-        if self._events_waiting > EVENTS_WAITING_MAX or self._lag() > EVENTS_WAITING_MAX:
+        if self._events_waiting > EVENTS_WAITING_MAX:
             raise TooMany("Too many events are waiting to be stored; send them again in a second")
+        batch = accept_events(body, self._wanted())
         loop = asyncio.get_running_loop()
-        pending = _Pending(
-            body, batch, fingerprints_of(batch.events), received_at, loop, loop.create_future()
-        )
+        pending = _Pending(body, batch, self._clock.now(), loop, loop.create_future())
         with self._changed:
             if self._closing:
                 raise Unavailable("The server is shutting down; send the events again in a moment")
             self._waiting.append(pending)
-            self._events_waiting += len(batch.events)
+            self._events_waiting += len(batch)
             self._changed.notify()
         await pending.done
 
@@ -89,53 +107,95 @@ class Committer:
 
     def _run(self) -> None:
         while group := self._next_group():
-            self._commit(group)
+            try:
+                self._commit(group)
+            except sqlite3.Error as error:
+                log.warning("append_failed", reason=str(error), requests=len(group))
+                _answer(group, _unavailable())
+            except Exception:
+                # Whatever is wrong with this group, those after it are to be served.
+                log.exception("commit_failed", requests=len(group))
+                _answer(group, _unavailable())
 
     def _next_group(self) -> list[_Pending]:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
             group: list[_Pending] = []
-            events = 0
-            while self._waiting and events < EVENTS_PER_ROW:
+            events = size = 0
+            while self._waiting and events < EVENTS_PER_ROW and size < BYTES_PER_ROW:
                 pending = self._waiting.popleft()
-                events += len(pending.batch.events)
+                events += len(pending.batch)
+                size += len(pending.body)
                 group.append(pending)
             self._events_waiting -= events
             return group
 
     def _commit(self, group: list[_Pending]) -> None:
-        events = sum(len(pending.batch.events) for pending in group)
-        fingerprints = b"".join([pending.fingerprints for pending in group])
-        received_at = max(pending.received_at for pending in group)
+        """Store the good requests of a group as one row, hand it on, answer. Raises sqlite3.Error."""
+        wanted = group[-1].batch.columns.wanted
+        columns, instants = _checked(group, wanted)
+        if not group:
+            return
+        fingerprints = b"".join([pending.batch.fingerprints for pending in group])
+        bodies = [pending.body for pending in group]
+        received_at = max([pending.received_at for pending in group])
         if self._log.last_received_at is not None:
             # Received times never run backwards in the log, even when the system's clock does.
             received_at = max(received_at, self._log.last_received_at)
-        try:
-            row = self._log.append(received_at, events, fingerprints, [pending.body for pending in group])
-        except sqlite3.Error as error:
-            log.warning("append_failed", reason=str(error), events=events)
-            _answer(
-                group,
-                Unavailable("The event log cannot be written now; nothing was stored. Try again shortly."),
-            )
-            return
-        self._committed(
-            Committed(row, received_at, fingerprints, tuple([pending.batch for pending in group]))
-        )
+        row = self._log.append(received_at, len(columns), fingerprints, bodies)
+        self._committed(Committed(row, received_at, fingerprints, bodies, columns, instants))
         _answer(group, None)
 
 
-def _answer(group: list[_Pending], error: Unavailable | None) -> None:
+def _checked(group: list[_Pending], wanted: Wanted) -> tuple[Columns, Micros]:
+    """The events of a group and their instants; requests with a bad timestamp are refused and taken out."""
+    columns = [_read_for(pending, wanted) for pending in group]
+    together = joined(columns)
+    times = [pending.received_at for pending in group]
+    try:
+        return together, accept_timestamps(together.timestamps, min(times), max(times))
+    except Invalid:
+        return _checked_one_by_one(group, columns)
+
+
+def _checked_one_by_one(group: list[_Pending], columns: list[Columns]) -> tuple[Columns, Micros]:
+    good: list[_Pending] = []
+    instants: list[Micros] = []
+    kept: list[Columns] = []
+    for pending, part in zip(group, columns, strict=True):
+        try:
+            instants.append(accept_timestamps(part.timestamps, pending.received_at, pending.received_at))
+        except Invalid as error:
+            _answer([pending], error)
+        else:
+            good.append(pending)
+            kept.append(part)
+    group[:] = good
+    return joined(kept or columns[:1]), np.concatenate(instants) if instants else np.empty(0, np.int64)
+
+
+def _read_for(pending: _Pending, wanted: Wanted) -> Columns:
+    """The columns of a request, read again when a metric has appeared since it came."""
+    columns = pending.batch.columns
+    return columns if columns.wanted == wanted else decode_events(pending.body, wanted).columns
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The event log cannot be written now; nothing was stored. Try again shortly.")
+
+
+def _answer(group: list[_Pending], error: TallybookError | None) -> None:
     """Let every request of the group go on, with one wake-up per event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Pending]] = {}
     for pending in group:
         by_loop.setdefault(pending.loop, []).append(pending)
     for loop, members in by_loop.items():
-        loop.call_soon_threadsafe(_settle, members, error)
+        with suppress(RuntimeError):  # the loop has ended, and everyone who waited on it
+            loop.call_soon_threadsafe(_settle, members, error)
 
 
-def _settle(members: list[_Pending], error: Unavailable | None) -> None:
+def _settle(members: list[_Pending], error: TallybookError | None) -> None:
     for pending in members:
         if pending.done.done():
             continue  # its client went away

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS log (
 ) STRICT
 """
 _BODIES = msgspec.msgpack.Decoder(list[bytes])
+_ROWS_PER_QUERY = 64
+_FINGERPRINTS_PER_QUERY = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +66,61 @@ class SqliteLog:
 
     def read(self, after: int, until: int | None = None) -> Iterator[LogRow]:
         """Rows after one number up to another (or the last), in order."""
-        yield from self._read(
-            "bodies", "row > ? AND row <= ?", (after, until if until is not None else 1 << 62)
-        )
+        yield from self._read("bodies", after, until, _ROWS_PER_QUERY)
 
-    def read_fingerprints(self, since: datetime, until: int) -> Iterator[LogRow]:
-        """Rows received after `since`, up to row `until`, without their bodies."""
-        yield from self._read("NULL", "received_at > ? AND row <= ?", (micros_of(since), until))
+    def read_fingerprints(self, after: int, until: int) -> Iterator[LogRow]:
+        """Rows after one number up to another, in order, without their bodies."""
+        yield from self._read("NULL", after, until, _FINGERPRINTS_PER_QUERY)
+
+    def last_row_at(self, instant: datetime) -> int:
+        """The last row received at or before `instant`; 0 where there is none."""
+        micros = micros_of(instant)
+        connection = self._connect()
+        try:
+            # Received times never run backwards in the log, so they need no index.
+            low, high = 0, self.last_row
+            while low < high:
+                middle = (low + high + 1) // 2
+                query = "SELECT received_at FROM log WHERE row = ?"
+                if connection.execute(query, (middle,)).fetchone()[0] <= micros:
+                    low = middle
+                else:
+                    high = middle - 1
+            return low
+        finally:
+            connection.close()
+
+    def events_between(self, after: int, until: int) -> int:
+        """About how many events the rows between two numbers hold, told from a few hundred of them."""
+        count = until - after
+        step = max(1, count // 512)
+        rows = ",".join(str(row) for row in range(after + 1, until + 1, step))
+        query = f"SELECT avg(events) FROM log WHERE row IN ({rows})"  # noqa: S608  # numbers
+        connection = self._connect()
+        try:
+            return int((connection.execute(query).fetchone()[0] or 0) * count)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close the file; everything in it is already on disk."""
         self._writer.close()
 
-    def _read(self, bodies: str, where: str, arguments: tuple[int, int]) -> Iterator[LogRow]:
+    def _read(self, bodies: str, after: int, until: int | None, count: int) -> Iterator[LogRow]:
+        """A few rows a query, so that a long reading never keeps the file from being tidied."""
         decompressor = zstandard.ZstdDecompressor()
+        last = 1 << 62 if until is None else until
+        query = (
+            f"SELECT row, received_at, events, fingerprints, {bodies} FROM log "  # noqa: S608  # ours
+            "WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+        )
         connection = self._connect()
         try:
-            query = (
-                f"SELECT row, received_at, events, fingerprints, {bodies} FROM log WHERE {where} ORDER BY row"  # noqa: S608  # both texts are ours
-            )
-            for row, received_at, events, fingerprints, packed in connection.execute(query, arguments):
-                unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
-                yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
+            while rows := connection.execute(query, (after, last, count)).fetchall():
+                for row, received_at, events, fingerprints, packed in rows:
+                    unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
+                    yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
+                after = rows[-1][0]
         finally:
             connection.close()
 

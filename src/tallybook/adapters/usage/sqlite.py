@@ -1,4 +1,8 @@
-"""Hourly cells on SQLite, checkpointed together with the log position they contain."""
+"""Hourly cells on SQLite, checkpointed together with the log position they contain.
+
+Rows go in by hundreds and come out by thousands at a step of a statement: every step gives up the
+interpreter and has to win it back from the threads that take events.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,27 +15,30 @@ from typing import Any
 
 import msgspec
 
-from tallybook.metering.cells import ActiveMetric, Cell, Group, Series, SeriesKey
+from tallybook.adapters.usage.rows import merge
+from tallybook.metering.cells import ActiveMetric, Group, Series, SeriesKey
 from tallybook.values.metric import Aggregation, MetricDefinition
-from tallybook.values.quantity import plain
+from tallybook.values.quantity import add
 from tallybook.values.usage import Reading, Tally
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS metrics (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, definition TEXT NOT NULL,
-        from_row INTEGER NOT NULL, is_filled INTEGER NOT NULL) STRICT""",
+        from_row INTEGER NOT NULL, filled_until INTEGER NOT NULL) STRICT""",
     """CREATE TABLE IF NOT EXISTS cells (
         metric INTEGER, grouping INTEGER, customer_key TEXT, hour INTEGER, members TEXT,
-        count INTEGER NOT NULL, sum TEXT NOT NULL, max TEXT,
+        count INTEGER NOT NULL, whole INTEGER NOT NULL, exact TEXT, max TEXT,
         latest_at INTEGER, latest_row INTEGER, latest_index INTEGER, latest TEXT,
         PRIMARY KEY (metric, grouping, customer_key, hour, members)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS distincts (
         metric INTEGER, grouping INTEGER, customer_key TEXT, hour INTEGER, members TEXT, value TEXT,
         PRIMARY KEY (metric, grouping, customer_key, hour, members, value)) STRICT, WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS repeats (row INTEGER PRIMARY KEY, bitmap BLOB NOT NULL) STRICT",
+    """CREATE TABLE IF NOT EXISTS repeats (
+        last_row INTEGER PRIMARY KEY, first_row INTEGER NOT NULL, bitmaps BLOB NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
 )
 _KEYS_PER_QUERY = 400
+_BITMAPS = msgspec.msgpack.Decoder(dict[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StoredMetric:
-    """A metric known to the store. `is_filled` says that rows up to `from_row` are contained."""
+    """A metric known to the store, which contains the rows up to `filled_until`."""
 
     active: ActiveMetric
-    is_filled: bool
+    filled_until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +89,22 @@ class CellStore:
         """The metrics that are metered."""
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT number, definition, from_row, is_filled FROM metrics"
+                "SELECT number, definition, from_row, filled_until FROM metrics"
             ).fetchall()
         return [
             StoredMetric(
-                ActiveMetric(number, msgspec.json.decode(text, type=MetricDefinition), from_row),
-                bool(is_filled),
+                ActiveMetric(number, msgspec.json.decode(text, type=MetricDefinition), from_row), filled_until
             )
-            for number, text, from_row, is_filled in rows
+            for number, text, from_row, filled_until in rows
         ]
 
-    def repeats(self, after: int = 0) -> dict[int, bytes]:
-        """By log row after `after`: one byte per event, 1 where it repeats an accepted id."""
+    def repeats(self, first: int, last: int) -> dict[int, bytes]:
+        """The repeats in some rows of the log, both bounds included: a bit for every event of a row."""
         with self._connection() as connection:
-            return dict(connection.execute("SELECT row, bitmap FROM repeats WHERE row > ?", (after,)))
+            found = connection.execute(
+                "SELECT bitmaps FROM repeats WHERE last_row >= ? AND first_row <= ?", (first, last)
+            ).fetchall()
+        return {row: bits for (packed,) in found for row, bits in _BITMAPS.decode(packed).items()}
 
     def checkpoint(
         self,
@@ -106,22 +115,24 @@ class CellStore:
     ) -> None:
         """Merge cells and advance the position, all or nothing. Raises sqlite3.Error."""
         with self._writing() as connection:
-            _store_metrics(connection, metrics, is_filled=False)
-            _merge(connection, cells)
-            connection.executemany("INSERT OR REPLACE INTO repeats VALUES (?, ?)", repeats.items())
-            values = (
-                ("checkpoint", progress.checkpoint),
-                ("row", progress.row),
-                ("accepted", progress.accepted),
-                ("repeated", progress.repeated),
-            )
-            connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values)
+            for metric in metrics:
+                _store_metric(connection, metric, 0)
+            merge(connection, cells)
+            if repeats:
+                connection.execute(
+                    "INSERT OR REPLACE INTO repeats VALUES (?, ?, ?)",
+                    (max(repeats), min(repeats), msgspec.msgpack.encode(repeats)),
+                )
+            for name in ("checkpoint", "row", "accepted", "repeated"):
+                connection.execute(
+                    "INSERT OR REPLACE INTO state VALUES (?, ?)", (name, getattr(progress, name))
+                )
 
-    def fill(self, metric: ActiveMetric, cells: Mapping[SeriesKey, Series]) -> None:
-        """Add what rows up to `metric.from_row` hold for a new metric, and mark it complete."""
+    def fill(self, metric: ActiveMetric, cells: Mapping[SeriesKey, Series], filled_until: int) -> None:
+        """Add what further rows up to `filled_until` hold for a new metric. Raises sqlite3.Error."""
         with self._writing() as connection:
-            _store_metrics(connection, [metric], is_filled=True)
-            _merge(connection, cells)
+            _store_metric(connection, metric, filled_until)
+            merge(connection, cells)
 
     def read(
         self,
@@ -138,14 +149,14 @@ class CellStore:
             try:
                 checkpoint = _progress(connection).checkpoint
                 bounds = (metric, grouping, hour_from, hour_until)
-                rows = list(_select(connection, "cells", bounds, customer_keys))
+                rows = _select(connection, _CELLS, bounds, customer_keys)
                 values: dict[tuple[str, int, str], set[str]] = {}
                 if aggregation is Aggregation.UNIQUE:
-                    for row in _select(connection, "distincts", bounds, customer_keys):
-                        values.setdefault(row[2:5], set()).add(row[5])
+                    for row in _select(connection, _DISTINCTS, bounds, customer_keys):
+                        values.setdefault(row[:3], set()).add(row[3])
             finally:
                 connection.execute("COMMIT")
-        return checkpoint, [_cell(row, values.get(row[2:5], ())) for row in rows]
+        return checkpoint, [_cell(row, values.get(row[:3], ())) for row in rows]
 
     def close(self) -> None:
         """Close every connection."""
@@ -161,7 +172,8 @@ class CellStore:
             connection = self._idle.get_nowait()
         except Empty:
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+            # A checkpoint that a power cut undoes is made again from the log, so it need not be waited for.
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
                 connection.execute(f"PRAGMA {pragma}")
         try:
             yield connection
@@ -182,96 +194,68 @@ class CellStore:
 
 
 def _progress(connection: sqlite3.Connection) -> Progress:
-    return Progress(**dict(connection.execute("SELECT name, value FROM state")))
+    return Progress(**dict(connection.execute("SELECT name, value FROM state").fetchall()))
 
 
-def _store_metrics(
-    connection: sqlite3.Connection, metrics: Iterable[ActiveMetric], *, is_filled: bool
-) -> None:
-    connection.executemany(
+def _store_metric(connection: sqlite3.Connection, item: ActiveMetric, filled_until: int) -> None:
+    definition = msgspec.json.encode(item.definition).decode()
+    connection.execute(
         """INSERT INTO metrics VALUES (?, ?, ?, ?, ?)
-           ON CONFLICT (number) DO UPDATE SET is_filled = max(is_filled, excluded.is_filled)""",
-        [
-            (
-                item.number,
-                item.definition.id,
-                msgspec.json.encode(item.definition).decode(),
-                item.from_row,
-                is_filled,
-            )
-            for item in metrics
-        ],
+           ON CONFLICT (number) DO UPDATE SET filled_until = max(filled_until, excluded.filled_until)""",
+        (item.number, item.definition.id, definition, item.from_row, filled_until),
     )
 
 
-def _merge(connection: sqlite3.Connection, cells: Mapping[SeriesKey, Series]) -> None:
-    """Merge cells into their rows."""
-    rows: list[tuple[object, ...]] = []
-    values: list[tuple[object, ...]] = []
-    for (metric, grouping, customer_key), series in cells.items():
-        for (hour, group), cell in series.items():
-            key = (metric, grouping, customer_key, hour, msgspec.json.encode(group).decode())
-            rows.append((*key, *_merged(connection, key, cell)))
-            values.extend((*key, value) for value in cell.distinct)
-    connection.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    connection.executemany("INSERT OR IGNORE INTO distincts VALUES (?, ?, ?, ?, ?, ?)", values)
-
-
-_SELECT_ONE = """SELECT count, sum, max, latest_at, latest_row, latest_index, latest FROM cells
-    WHERE metric = ? AND grouping = ? AND customer_key = ? AND hour = ? AND members = ?"""
-
-
-def _merged(connection: sqlite3.Connection, key: tuple[object, ...], cell: Cell) -> tuple[object, ...]:
-    """The columns of a row after merging a cell into it."""
-    old = connection.execute(_SELECT_ONE, key).fetchone()
-    new = cell.tally()
-    tally = new if old is None else new.merge(_tally(old, ()))
-    latest: tuple[object, ...] = (None, None, None, None)
-    if tally.latest is not None:
-        reading = tally.latest
-        latest = (reading.timestamp_micros, *reading.position, plain(reading.value))
-    return tally.count, plain(tally.sum), None if tally.max is None else plain(tally.max), *latest
+_CellRow = tuple[
+    str, int, str, int, int, str | None, str | None, int | None, int | None, int | None, str | None
+]
+_CELLS = (
+    """SELECT json_group_array(json_array(customer_key, hour, members,
+        count, whole, exact, max, latest_at, latest_row, latest_index, latest)) FROM cells""",
+    msgspec.json.Decoder(list[_CellRow]),
+)
+_DISTINCTS = (
+    "SELECT json_group_array(json_array(customer_key, hour, members, value)) FROM distincts",
+    msgspec.json.Decoder(list[tuple[str, int, str, str]]),
+)
 
 
 def _select(
     connection: sqlite3.Connection,
-    table: str,
+    what: tuple[str, msgspec.json.Decoder[Any]],
     bounds: tuple[int, int, int, int],
     customer_keys: Sequence[str] | None,
-) -> Iterator[tuple[Any, ...]]:
+) -> list[Any]:
+    select, decoder = what
     metric, grouping, hour_from, hour_until = bounds
-    query = f"SELECT * FROM {table} WHERE metric = ? AND grouping = ?"  # noqa: S608  # the table's name is ours
+    query = f"{select} WHERE metric = ? AND grouping = ? AND hour >= ? AND hour < ?"
+    arguments = (metric, grouping, hour_from, hour_until)
     if customer_keys is None:
-        yield from connection.execute(
-            f"{query} AND hour >= ? AND hour < ?", (metric, grouping, hour_from, hour_until)
-        )
-        return
+        found: list[Any] = decoder.decode(connection.execute(query, arguments).fetchone()[0])
+        return found
+    rows: list[Any] = []
     for start in range(0, len(customer_keys), _KEYS_PER_QUERY):
         part = customer_keys[start : start + _KEYS_PER_QUERY]
         marks = ",".join("?" * len(part))
-        yield from connection.execute(
-            f"{query} AND customer_key IN ({marks}) AND hour >= ? AND hour < ?",
-            (metric, grouping, *part, hour_from, hour_until),
-        )
+        text = connection.execute(f"{query} AND customer_key IN ({marks})", (*arguments, *part)).fetchone()[0]
+        rows += decoder.decode(text)
+    return rows
 
 
 _GROUP = msgspec.json.Decoder(tuple[str | None, ...])
 
 
 def _cell(row: tuple[Any, ...], values: Iterable[str]) -> StoredCell:
-    customer_key, hour, members = row[2:5]
-    return StoredCell(customer_key, hour, _GROUP.decode(members), _tally(row[5:], values))
-
-
-def _tally(columns: Sequence[Any], values: Iterable[str]) -> Tally:
-    count, total, maximum, at, row, index, latest = columns
+    customer_key, hour, members, count, whole, exact, maximum, at, log_row, index, latest = row
     reading = None
     if latest is not None:
-        reading = Reading(at, (row, index), Decimal(latest))
-    return Tally(
+        reading = Reading(at, (log_row, index), Decimal(latest))
+    total = Decimal(whole)
+    tally = Tally(
         count=count,
-        sum=Decimal(total),
+        sum=total if exact is None else add(total, Decimal(exact)),
         max=None if maximum is None else Decimal(maximum),
         latest=reading,
         distinct=frozenset(values),
     )
+    return StoredCell(customer_key, hour, _GROUP.decode(members), tally)

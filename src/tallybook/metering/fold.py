@@ -1,0 +1,419 @@
+"""Folds accepted events into hourly cells, thousands at a time: the hot path of metering.
+
+Events of one customer, hour and combination of properties are of one kind and go to the same cells.
+So each event costs a look-up of its kind and an addition to its kind's running count and sums, in
+columns of numpy; the cells are brought up to date when someone wants to see them (`settle`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import compress, repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tallybook.metering.cells import MICROS_PER_HOUR, ActiveMetric, Cell, Group, Series, SeriesKey
+from tallybook.metering.event import Column, Columns, Wanted
+from tallybook.metering.match import group_of, matches_type, number_of, passes, stored_groupings
+from tallybook.metering.timestamps import Micros
+from tallybook.values.event import canonical_text
+from tallybook.values.metric import Aggregation
+from tallybook.values.quantity import add
+
+_WHOLE_MAX = 10**15
+"""Integers up to this are added up in 64 bits; greater ones one by one, exactly."""
+_ROOM = 2**62
+_KINDS_MAX = 120_000
+_NUMBERS_MAX = 100_000
+_NUMBER_LENGTH_MAX = 40
+_TEXTS: frozenset[type] = frozenset((str, type(None)))
+
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+class _Numbers(dict[str, int | Decimal | None]):
+    """The numbers that texts are, remembered; small whole ones as integers."""
+
+    def __missing__(self, text: str) -> int | Decimal | None:
+        decimal = number_of(text)
+        number: int | Decimal | None = decimal
+        if decimal is not None and decimal.copy_abs() < _WHOLE_MAX and decimal == int(decimal):
+            number = int(decimal)
+        if len(text) <= _NUMBER_LENGTH_MAX:
+            if len(self) >= _NUMBERS_MAX:
+                self.clear()
+            self[text] = number
+        return number
+
+
+_NUMBERS = _Numbers()
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """A cell's place but for customer and hour, and what goes there: a sum, another value, or a count."""
+
+    metric: int
+    grouping: int
+    group: Group
+    summed: int
+    """Index of the property that is added up; -1 for none."""
+    valued: str | None
+    """The property that is looked at event by event."""
+    aggregation: Aggregation
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Some events of a row: their columns, instants and indexes in the row."""
+
+    columns: Columns
+    instants: Micros
+    places: Sequence[int]
+
+
+class Folder:
+    """Folds events into cells, by series. One thread at a time."""
+
+    def __init__(self, metrics: Iterable[ActiveMetric] = ()) -> None:
+        """Fold for these metrics."""
+        self._cells: dict[SeriesKey, Series] = {}
+        self._metrics: tuple[ActiveMetric, ...] = ()
+        self._plans: dict[str, _Plan] = {}
+        self._plan_of: dict[tuple[int, ...], _Plan] = {}
+        self._filled_until = 0
+        self.wanted: Wanted = ()
+        """Properties that events must be read with."""
+        self.set_metrics(metrics)
+
+    @property
+    def cells(self) -> dict[SeriesKey, Series]:
+        """Everything folded since the last `take`."""
+        for plan in self._plan_of.values():
+            plan.settle(self._cells)
+        return self._cells
+
+    def set_metrics(self, metrics: Iterable[ActiveMetric]) -> None:
+        """Fold for these metrics from now on."""
+        self._metrics = tuple(metrics)
+        self._filled_until = max((metric.from_row for metric in self._metrics), default=0)
+        self.wanted = wanted_by(self._metrics)
+        self._forget()
+
+    def take(self) -> dict[SeriesKey, Series]:
+        """Hand over the cells folded so far and start anew."""
+        cells, self._cells = self.cells, {}
+        for plan in self._plan_of.values():
+            plan.forget_cells()
+        return cells
+
+    def fold(self, columns: Columns, instants: Micros, is_new: Flags | None, row: int) -> None:
+        """Fold the new events of log row `row`; `is_new` None means that all of them are."""
+        if row <= self._filled_until:
+            self._fold_old(columns, instants, is_new, row)
+            return
+        events = _Selected(columns, instants, range(len(columns)))
+        if is_new is not None:
+            events = _select(events, is_new)
+        for plan, part in self._by_plan(events):
+            if plan.is_full:
+                plan.settle(self._cells)
+                plan.forget()
+            plan.fold(part, row, self._cells)
+
+    def _fold_old(self, columns: Columns, instants: Micros, is_new: Flags | None, row: int) -> None:
+        """Fold a row that some metrics have been filled in for already: leave those out."""
+        metrics = self._metrics
+        self.set_metrics([metric for metric in metrics if metric.from_row < row])
+        self._filled_until = 0
+        self.fold(columns, instants, is_new, row)
+        self.set_metrics(metrics)
+
+    def _by_plan(self, events: _Selected) -> "list[tuple[_Plan, _Selected]]":
+        """The events that some metric may count, apart by plan."""
+        event_types = events.columns.event_types
+        plans = {event_type: self._plan(event_type) for event_type in set(event_types)}
+        different = list(dict.fromkeys(plans.values()))
+        if len(different) == 1:
+            return [(different[0], events)] if different[0].metrics and event_types else []
+        numbers = {event_type: different.index(plan) for event_type, plan in plans.items()}
+        chosen = np.fromiter(map(numbers.__getitem__, event_types), dtype=np.int64, count=len(event_types))
+        return [
+            (plan, _select(events, chosen == number)) for number, plan in enumerate(different) if plan.metrics
+        ]
+
+    def _plan(self, event_type: str) -> "_Plan":
+        plan = self._plans.get(event_type)
+        if plan is None:
+            metrics = [
+                item for item in self._metrics if matches_type(item.definition.event_types, event_type)
+            ]
+            key = tuple([item.number for item in metrics])
+            plan = self._plan_of.get(key)
+            if plan is None:
+                plan = self._plan_of[key] = _Plan(metrics)
+            if len(self._plans) >= _KINDS_MAX:
+                self._plans.clear()
+            self._plans[event_type] = plan
+        return plan
+
+    def _forget(self) -> None:
+        for plan in self._plan_of.values():
+            plan.settle(self._cells)
+        self._plans.clear()
+        self._plan_of.clear()
+
+
+class _Plan:
+    """Everything about events that the same metrics may count: which properties matter, their kinds."""
+
+    def __init__(self, metrics: Sequence[ActiveMetric]) -> None:
+        self.metrics = tuple(metrics)
+        definitions = [item.definition for item in metrics]
+        rules = [rule for item in definitions for rule in item.property_filters]
+        texts = {rule.name for rule in rules if rule.in_values is not None or rule.not_in_values is not None}
+        texts |= {name for item in definitions for key in item.group_keys for name in key}
+        # Of these only the presence decides; a summed amount must not make a kind of its own.
+        self._marked = tuple(sorted({rule.name for rule in rules} - texts))
+        self._texts = tuple(sorted(texts))
+        sums = {item.aggregation_key or "" for item in definitions if item.aggregation is Aggregation.SUM}
+        self._summed = tuple(sorted(sums))
+        plain = (Aggregation.COUNT, Aggregation.SUM)
+        self._has_others = any(item.aggregation not in plain for item in definitions)
+        self.forget()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many kinds are remembered that it is time to begin anew."""
+        return len(self._kinds) >= _KINDS_MAX
+
+    def forget(self) -> None:
+        """Begin anew; what was folded must be settled."""
+        self._shapes = _Ordinals()
+        self._goals: list[tuple[_Goal, ...]] = []
+        self._kinds = _Ordinals()
+        self._counts: Integers = np.zeros(1_024, dtype=np.int64)
+        self._sums: Integers = np.zeros((len(self._summed), 1_024), dtype=np.int64)
+        self._room = _ROOM
+        self._members: list[tuple[str, int, int]] = []
+        self.forget_cells()
+
+    def forget_cells(self) -> None:
+        """Look the cells up again; what was folded must be settled."""
+        self._found: dict[int, tuple[Cell, ...]] = {}
+
+    def fold(self, events: _Selected, row: int, cells: dict[SeriesKey, Series]) -> None:
+        """Count events and add up what is small and whole; bring the rest to its cells at once."""
+        columns = dict(zip(events.columns.wanted, events.columns.properties, strict=True))
+        kinds = self._kinds_of(events, columns)
+        np.add.at(self._counts, kinds, 1)
+        for number, name in enumerate(self._summed):
+            wholes, others = _small_and_whole(columns[name])
+            self._add_up(number, kinds, wholes, cells)
+            for index, value in others:
+                for goal, cell in self._cells_of(int(kinds[index]), cells):
+                    if goal.summed == number:
+                        cell.exact = add(cell.exact, value)
+        if self._has_others:
+            self._fold_others(events, kinds, columns, row, cells)
+
+    def settle(self, cells: dict[SeriesKey, Series]) -> None:
+        """Bring the cells up to date with what has been counted and added up."""
+        touched = np.flatnonzero(self._counts)
+        if not len(touched):
+            return
+        counts = self._counts[touched].tolist()
+        sums = self._sums[:, touched].tolist()
+        self._counts[touched] = 0
+        self._sums[:, touched] = 0
+        self._room = _ROOM
+        for place, (kind, count) in enumerate(zip(touched.tolist(), counts, strict=True)):
+            for goal, cell in self._cells_of(kind, cells):
+                cell.count += count
+                if goal.summed >= 0:
+                    cell.whole += sums[goal.summed][place]
+
+    def _kinds_of(self, events: _Selected, columns: dict[str, Column]) -> Integers:
+        """The kind of every event; new kinds are numbered and given room."""
+        count = len(events.columns)
+        texts = [_texts_of(columns[name]) for name in self._texts]
+        marks = [[value is not None for value in columns[name]] for name in self._marked]
+        if texts or marks:
+            shapes: Iterable[int] = map(self._shapes.__getitem__, zip(*texts, *marks, strict=True))
+        else:
+            shapes = repeat(self._shapes[()], count)
+        hours = (events.instants // MICROS_PER_HOUR).tolist()
+        keys = zip(events.columns.customers, hours, shapes)  # noqa: B905  # repeat() has no end
+        kinds = np.fromiter(map(self._kinds.__getitem__, keys), dtype=np.int64, count=count)
+        self._note_new()
+        return kinds
+
+    def _note_new(self) -> None:
+        for key in self._shapes.newest(len(self._goals)):
+            self._goals.append(self._goals_of(key))
+        self._members.extend(self._kinds.newest(len(self._members)))
+        size = len(self._counts)
+        if len(self._members) > size:
+            more = max(size, len(self._members) - size)
+            self._counts = np.concatenate((self._counts, np.zeros(more, dtype=np.int64)))
+            self._sums = np.concatenate((self._sums, np.zeros((len(self._sums), more), dtype=np.int64)), 1)
+
+    def _goals_of(self, shape: tuple[Any, ...]) -> tuple[_Goal, ...]:
+        """Where events with these texts and marks go."""
+        known: dict[str, str | None] = dict(zip(self._texts, shape, strict=False))
+        marks = shape[len(self._texts) :]
+        known |= {name: "" if mark else None for name, mark in zip(self._marked, marks, strict=True)}
+        goals = []
+        for metric in self.metrics:
+            definition = metric.definition
+            if not all(passes(rule, known[rule.name]) for rule in definition.property_filters):
+                continue
+            is_sum = definition.aggregation is Aggregation.SUM
+            summed = self._summed.index(definition.aggregation_key or "") if is_sum else -1
+            is_plain = is_sum or definition.aggregation is Aggregation.COUNT
+            valued = None if is_plain else definition.aggregation_key or ""
+            for number, grouping in enumerate(stored_groupings(definition)):
+                group = group_of(known, grouping)
+                goals.append(_Goal(metric.number, number, group, summed, valued, definition.aggregation))
+        return tuple(goals)
+
+    def _cells_of(self, kind: int, cells: dict[SeriesKey, Series]) -> "zip[tuple[_Goal, Cell]]":
+        """The cells that events of a kind go to; made where they are new."""
+        customer, hour, shape = self._members[kind]
+        goals = self._goals[shape]
+        found = self._found.get(kind)
+        if found is None:
+            made = []
+            for goal in goals:
+                series = cells.setdefault((goal.metric, goal.grouping, customer), {})
+                place = (hour, goal.group)
+                cell = series.get(place)
+                if cell is None:
+                    cell = series[place] = Cell()
+                made.append(cell)
+            found = self._found[kind] = tuple(made)
+        return zip(goals, found, strict=True)
+
+    def _add_up(self, number: int, kinds: Integers, wholes: Integers, cells: dict[SeriesKey, Series]) -> None:
+        most = int(np.abs(wholes).max()) * len(wholes)
+        if most > self._room:
+            self.settle(cells)
+        self._room -= most
+        np.add.at(self._sums[number], kinds, wholes)
+
+    def _fold_others(
+        self,
+        events: _Selected,
+        kinds: Integers,
+        columns: dict[str, Column],
+        row: int,
+        cells: dict[SeriesKey, Series],
+    ) -> None:
+        """Show MAX, LATEST and UNIQUE every event."""
+        instants = events.instants.tolist()
+        for place, kind in enumerate(kinds.tolist()):
+            for goal, cell in self._cells_of(kind, cells):
+                if goal.valued is not None:
+                    where = (instants[place], row, events.places[place])
+                    _fold_other(cell, goal.aggregation, columns[goal.valued][place], where)
+
+
+class _Ordinals(dict[tuple[Any, ...], int]):
+    """Numbers keys from 0 in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._order: list[tuple[Any, ...]] = []
+
+    def __missing__(self, key: tuple[Any, ...]) -> int:
+        number = self[key] = len(self._order)
+        self._order.append(key)
+        return number
+
+    def newest(self, known: int) -> list[Any]:
+        """The keys numbered `known` and up."""
+        return self._order[known:]
+
+
+def wanted_by(metrics: Iterable[ActiveMetric]) -> Wanted:
+    """The properties that some of these metrics read, sorted."""
+    names: set[str] = set()
+    for metric in metrics:
+        definition = metric.definition
+        names |= {rule.name for rule in definition.property_filters}
+        names |= {name for key in definition.group_keys for name in key}
+        if definition.aggregation is not Aggregation.COUNT:
+            names.add(definition.aggregation_key or "")
+    return tuple(sorted(names))
+
+
+def _select(events: _Selected, chosen: Flags) -> _Selected:
+    """Those of the events."""
+    flags = chosen.tolist()
+    columns = events.columns
+    return _Selected(
+        Columns(
+            list(compress(columns.customers, flags)),
+            list(compress(columns.event_types, flags)),
+            (),
+            columns.wanted,
+            tuple([list(compress(column, flags)) for column in columns.properties]),
+        ),
+        events.instants[chosen],
+        list(compress(events.places, flags)),
+    )
+
+
+def _texts_of(column: Column) -> Iterable[str | None]:
+    if _TEXTS.issuperset(map(type, column)):
+        return column
+    return [value if value.__class__ is str else canonical_text(value) for value in column]
+
+
+def _small_and_whole(column: Column) -> tuple[Integers, list[tuple[int, Decimal]]]:
+    """What can be added up in 64 bits, 0 elsewhere; and the other numbers with their indexes."""
+    types = set(map(type, column))
+    if str in types:
+        if len(types) == 1:
+            column = list(map(_NUMBERS.__getitem__, column))
+        else:
+            column = [_NUMBERS[value] if value.__class__ is str else value for value in column]
+        types = set(map(type, column))
+    if types == {int}:
+        try:
+            wholes = np.array(column, dtype=np.int64)
+        except OverflowError:
+            pass
+        else:
+            if int(wholes.min()) > -_WHOLE_MAX and int(wholes.max()) < _WHOLE_MAX:
+                return wholes, []
+    small = [
+        value if value.__class__ is int and -_WHOLE_MAX < value < _WHOLE_MAX else None for value in column
+    ]
+    others = [
+        (index, number)
+        for index, (whole, value) in enumerate(zip(small, column, strict=True))
+        if whole is None and (number := number_of(value)) is not None
+    ]
+    return np.array([whole or 0 for whole in small], dtype=np.int64), others
+
+
+def _fold_other(cell: Cell, aggregation: Aggregation, value: object, where: tuple[int, int, int]) -> None:
+    """Fold a value into a cell of MAX, LATEST or UNIQUE; `where` is (instant, row, index)."""
+    if aggregation is Aggregation.UNIQUE:
+        text = canonical_text(value)
+        if text is not None:
+            if cell.distinct is None:
+                cell.distinct = set()
+            cell.distinct.add(text)
+        return
+    number = number_of(value)
+    if number is None:
+        return
+    if aggregation is Aggregation.MAX:
+        cell.max = number if cell.max is None or number > cell.max else cell.max
+    elif cell.latest is None or where > cell.latest[:3]:
+        cell.latest = (*where, number)
