@@ -2,7 +2,9 @@
 
 from tallybook.domains.customers.model import BillableStatus, Customer
 from tallybook.domains.customers.service import (
+    CustomerFilter,
     get_customer,
+    list_customers,
     mark_archived,
     owners_of,
     require_active,
@@ -12,7 +14,9 @@ from tallybook.domains.customers.service import (
 __all__ = [
     "BillableStatus",
     "Customer",
+    "CustomerFilter",
     "get_customer",
+    "list_customers",
     "mark_archived",
     "owners_of",
     "require_active",

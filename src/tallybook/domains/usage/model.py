@@ -1,0 +1,143 @@
+"""Windows over a range of hours, and what usage adds up to inside them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tallybook.metering.aggregate import value_of
+from tallybook.values.errors import Invalid
+from tallybook.values.instant import format_instant, hour_of, instant_of_hour, is_midnight, is_on_the_hour
+from tallybook.values.metric import Aggregation, MetricDefinition
+from tallybook.values.period import Period
+from tallybook.values.quantity import ZERO, add
+from tallybook.values.usage import Reading, Tally
+
+Group = tuple[str | None, ...]
+HOURS_PER_DAY = 24
+
+
+class WindowSize(StrEnum):
+    """How a range is cut: into UTC hours, UTC days, or not at all."""
+
+    HOUR = "HOUR"
+    DAY = "DAY"
+    NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows of a range of hours, `[hour_from, hour_until)`, numbered from 0 in order of time.
+
+    Days are cut at the bounds of the range.
+    """
+
+    size: WindowSize
+    hour_from: int
+    hour_until: int
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.index_of(self.hour_until - 1) + 1
+
+    def index_of(self, hour: int) -> int:
+        """The number of the window that contains `hour`.
+
+        >>> Windows(WindowSize.DAY, 20, 72).index_of(24)
+        1
+        """
+        if self.size is WindowSize.HOUR:
+            return hour - self.hour_from
+        if self.size is WindowSize.DAY:
+            return hour // HOURS_PER_DAY - self.hour_from // HOURS_PER_DAY
+        return 0
+
+    def start_of(self, index: int) -> int:
+        """The first hour of a window."""
+        if self.size is WindowSize.HOUR:
+            return self.hour_from + index
+        if self.size is WindowSize.DAY:
+            return max(self.hour_from, (self.hour_from // HOURS_PER_DAY + index) * HOURS_PER_DAY)
+        return self.hour_from
+
+    def end_of(self, index: int) -> int:
+        """The hour at which a window ends."""
+        return self.hour_until if index + 1 >= self.count else self.start_of(index + 1)
+
+    def period_of(self, index: int) -> Period:
+        """A window as instants."""
+        return Period(instant_of_hour(self.start_of(index)), instant_of_hour(self.end_of(index)))
+
+
+def windows_of(period: Period, size: WindowSize) -> Windows:
+    """The windows of a period whose bounds are full hours."""
+    return Windows(size, hour_of(period.starting_at), hour_of(period.ending_before))
+
+
+def check_bounds(starting_on: datetime, ending_before: datetime, *, to_the_hour: bool) -> Period:
+    """The range between two bounds, on UTC midnights, or on full hours when `to_the_hour`.
+
+    Raises Invalid naming the bound (design decision 7).
+    """
+    for name, bound in (("starting_on", starting_on), ("ending_before", ending_before)):
+        if to_the_hour and not is_on_the_hour(bound):
+            raise Invalid(f"{name}: {format_instant(bound)} is not on a full UTC hour; align it to one")
+        if not to_the_hour and not is_midnight(bound):
+            raise Invalid(f"{name}: {format_instant(bound)} is not midnight UTC; align it to a day")
+    if ending_before <= starting_on:
+        least = "one hour" if to_the_hour else "one day"
+        raise Invalid(f"ending_before: must be at least {least} after starting_on; send a later end")
+    return Period(starting_on, ending_before)
+
+
+class Running:
+    """Adds up tallies of disjoint events in place; any order gives the same."""
+
+    __slots__ = ("_count", "_distinct", "_latest", "_max", "_sum")
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._count = 0
+        self._sum = ZERO
+        self._max: Decimal | None = None
+        self._latest: Reading | None = None
+        self._distinct: set[str] = set()
+
+    def add(self, tally: Tally) -> None:
+        """Add one tally."""
+        self._count += tally.count
+        self._sum = add(self._sum, tally.sum)
+        if tally.max is not None and (self._max is None or tally.max > self._max):
+            self._max = tally.max
+        if tally.latest is not None and (self._latest is None or _age(tally.latest) > _age(self._latest)):
+            self._latest = tally.latest
+        self._distinct |= tally.distinct
+
+    def tally(self) -> Tally:
+        """Everything added so far."""
+        return Tally(self._count, self._sum, self._max, self._latest, frozenset(self._distinct))
+
+    def value(self, aggregation: Aggregation) -> Decimal | None:
+        """What a metric makes of it (design decision 8)."""
+        return value_of(aggregation, self.tally())
+
+
+def _age(reading: Reading) -> tuple[int, tuple[int, int]]:
+    return reading.timestamp_micros, reading.position
+
+
+def rank_of(group: Group) -> tuple[tuple[bool, str], ...]:
+    """Sorts groups by their texts; absent members come first."""
+    return tuple((member is not None, member or "") for member in group)
+
+
+def declared_key(definition: MetricDefinition, names: tuple[str, ...], field_name: str) -> tuple[str, ...]:
+    """`names`, when they are all of one declared group key, in whatever order (metering.md 3.2).
+
+    Raises Invalid naming `field_name`.
+    """
+    if len(set(names)) == len(names) and any(set(names) == set(key) for key in definition.group_keys):
+        return names
+    offered = ", ".join(str(list(key)) for key in definition.group_keys) or "none"
+    raise Invalid(f"{field_name}: {list(names)} is no declared group key of the metric; declared: {offered}")

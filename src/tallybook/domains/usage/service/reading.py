@@ -1,0 +1,81 @@
+"""Reads cells of one customer and metric and folds them into windows, a stretch of time at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tallybook.domains.usage.model import Group, Running, Windows
+from tallybook.kit.db.tx import ReadTx
+from tallybook.ports import UsageQuestion
+from tallybook.values.instant import hour_of
+from tallybook.values.metric import MetricDefinition
+from tallybook.values.usage import UsageCell
+
+STRETCH_HOURS = 32 * 24
+FUTURE_HOURS = 26
+"""No event is dated more than 24 hours ahead; an hour is added on either side of that."""
+
+Folded = dict[int, dict[Group, Running]]
+"""What was used, by number of the window and group; windows and groups without events are absent."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many reads the present page may still make."""
+
+    reads: int
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the page should end."""
+        return self.reads <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose usage of what is read, and in which grouping; `keep` leaves groups out unless it is true."""
+
+    tx: ReadTx
+    definition: MetricDefinition
+    customer_keys: frozenset[str]
+    budget: Budget
+    grouping: tuple[str, ...] = ()
+    keep: Callable[[Group], bool] | None = None
+
+    def fold(self, windows: Windows, first: int, count: int) -> Folded:
+        """What was used in `count` windows from number `first` on."""
+        folded: Folded = {}
+        self.budget.reads -= 1
+        last = min(first + count, windows.count) - 1
+        for cells in self._stretches(windows.start_of(first), windows.end_of(last)):
+            for cell in cells:
+                if self.keep is None or self.keep(cell.group):
+                    groups = folded.setdefault(windows.index_of(cell.hour), {})
+                    groups.setdefault(cell.group, Running()).add(cell.tally)
+        return folded
+
+    def _stretches(self, hour_from: int, hour_until: int) -> Iterator[list[UsageCell]]:
+        """The cells of a range, newest stretch first.
+
+        A stretch is short enough to hold in memory; after one without cells the next is twice as
+        long, so that decades without usage cost a few reads.
+        """
+        end = min(hour_until, _future(self.tx))
+        length = STRETCH_HOURS
+        while end > hour_from:
+            start = max(hour_from, end - length)
+            self.budget.reads -= 1
+            question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping)
+            cells = self.tx.usage.read(question)
+            yield cells
+            end = start
+            length = STRETCH_HOURS if cells else 2 * length
+
+
+def used_count(tx: ReadTx, windows: Windows) -> int:
+    """How many windows of a range, counted from its start, can hold events by now."""
+    end = min(windows.hour_until, _future(tx))
+    return windows.index_of(end - 1) + 1 if end > windows.hour_from else 0
+
+
+def _future(tx: ReadTx) -> int:
+    return hour_of(tx.now) + FUTURE_HOURS
