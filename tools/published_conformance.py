@@ -9,17 +9,20 @@ document describes. Prints a line per operation; ends with status 1 when one fai
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from tallybook.operations import all_operations
 from tests.compat.conformance import exercise, operations_in
 from tests.compat.test_schemathesis import make_known
 from tests.support import serving
 
-# The published document lists only the refusals it knows; ours are described in our own.
+# Refusals have one shape here, `{"message"}`, whatever a document says of them operation by operation.
 CHECKED = ("content_type_conformance", "response_schema_conformance")
 
 
@@ -45,6 +48,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=25, help="generated requests per operation and mode")
     given = parser.parse_args()
     operations = operations_in(restricted(json.loads(given.document.read_text(encoding="utf-8"))))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     failed = 0
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "data") as server:
         known = make_known(server)

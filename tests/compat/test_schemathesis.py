@@ -39,6 +39,8 @@ def make_known(server: Server) -> dict[str, str]:
         "rate_card_id": card,
         "contract_id": contract,
         "invoice_id": invoice.id,
+        "getProduct-v1.id": product,
+        "getRateCard-v1.id": card,
     }
 
 
