@@ -82,13 +82,13 @@ def encode(value: Any) -> bytes:
     return _ENCODER.encode(_printable(value))
 
 
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_ENCODER = msgspec.json.Encoder()
 
 
 def _printable(value: Any) -> Any:
-    """`value` with its Decimals in the form they are printed in."""
+    """`value` with its Decimals as the text they are printed in (design decision 36)."""
     if isinstance(value, Decimal):
-        return Decimal(plain(value))
+        return msgspec.Raw(plain(value).encode())
     if isinstance(value, msgspec.Struct):
         fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
         return {name: _printable(item) for name, item in fields if item is not UNSET}
