@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_S = 34 * 86_400
-_LOAD_MAX = 0.7
-_GROWTH = 1.4
+_LOAD_PERCENT_MAX = 70
+_GROWTH_PERCENT = 140
 _MOVED_PER_ID = 8
 _MOVED_MIN = 4_096
 _CHUNK = 65_536
@@ -46,7 +46,7 @@ class Fingerprints:
 
     def expect(self, count: int) -> None:
         """Make room for so many at once, before the first is held."""
-        self._table = _Table(max(len(self._table), int(count / _LOAD_MAX * 1.1)))
+        self._table = _Table(max(len(self._table), count * 110 // _LOAD_PERCENT_MAX))
 
     def admit(self, fingerprints: bytes, second: int) -> Flags:
         """Which of these are new; they are remembered as accepted in `second`.
@@ -90,17 +90,17 @@ class Fingerprints:
     def _make_room(self, more: int, second: int) -> None:
         if self._old is not None:
             self._move(max(_MOVED_MIN, more * _MOVED_PER_ID))
-        if self._table.used + more <= len(self._table) * _LOAD_MAX:
+        if (self._table.used + more) * 100 <= len(self._table) * _LOAD_PERCENT_MAX:
             return
         self._move(1 << 62)
         live = self._table.count_live(second)
         slots = len(self._table)
-        if live + more > slots * _LOAD_MAX / _GROWTH:
-            slots = int(max(slots * _GROWTH, (live + more) / _LOAD_MAX * _GROWTH))
+        if (live + more) * _GROWTH_PERCENT > slots * _LOAD_PERCENT_MAX:
+            slots = max(slots * _GROWTH_PERCENT // 100, (live + more) * _GROWTH_PERCENT // _LOAD_PERCENT_MAX)
         self._old, self._moved, self._table = self._table, 0, _Table(slots)
         self._second = second
         self._move(max(_MOVED_MIN, more * _MOVED_PER_ID))
-        if self._table.used + more > len(self._table) * _LOAD_MAX:
+        if (self._table.used + more) * 100 > len(self._table) * _LOAD_PERCENT_MAX:
             self._move(1 << 62)
 
     def _move(self, slots: int) -> None:
