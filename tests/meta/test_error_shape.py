@@ -31,10 +31,11 @@ def each(operations: list[Operation]) -> pytest.MarkDecorator:
 
 
 def path_of(item: Operation, value: str | None = None) -> str:
-    """The operation's path with its parameters filled in, by default with unknown ids."""
+    """The operation's path with its parameters filled in, by default with unknown ids and known names."""
     path = item.path
-    for name in item.path_parameters:
-        path = path.replace(f"{{{name}}}", value or str(uuid.uuid4()))
+    for name, kind in item.path_parameters.items():
+        known = str(uuid.uuid4()) if kind is str else next(iter(kind)).value
+        path = path.replace(f"{{{name}}}", value or known)
     return path
 
 

@@ -9,13 +9,15 @@ from tallybook.domains import integrations
 from tallybook.domains.customers.model import ALIASES_MAX, BillableStatus, Customer, merge_aliases
 from tallybook.domains.customers.service import CustomerDraft, CustomerFilter
 from tallybook.kit.http.paging import PageQuery
-from tallybook.kit.http.wire import UNSET, CustomFields, Instant, Request, Response, UnsetType, Uuid
+from tallybook.kit.http.wire import UNSET, CustomFields, Instant, Request, Response, Text, UnsetType, Uuid
 
 Alias = Annotated[str, Meta(min_length=1, max_length=128)]
 Aliases = Annotated[list[Alias], Meta(max_length=ALIASES_MAX)]
+Some = Meta(max_length=500)
+"""Bounds lists whose items are each looked up and stored apart."""
 
 
-class BillingConfigurationRequest(Request, frozen=True):
+class InlineBillingConfigurationRequest(Request, frozen=True):
     """A billing-provider configuration given with a new customer."""
 
     billing_provider: integrations.InlineBillingProvider
@@ -24,14 +26,33 @@ class BillingConfigurationRequest(Request, frozen=True):
     delivery_method_id: Uuid | None = None
     tax_provider: integrations.TaxProvider | None = None
 
+    def to_draft(self) -> integrations.ConfigurationDraft:
+        """The draft that integrations take."""
+        return integrations.ConfigurationDraft(
+            provider=self.billing_provider,
+            configuration=self.configuration or {},
+            delivery_method=self.delivery_method,
+            delivery_method_id=self.delivery_method_id,
+            tax_provider=self.tax_provider,
+        )
 
-class RevenueConfigurationRequest(Request, frozen=True):
+
+class InlineRevenueConfigurationRequest(Request, frozen=True):
     """A revenue-system configuration given with a new customer."""
 
     provider: integrations.RevenueProvider
     configuration: dict[str, Any] | None = None
     delivery_method: integrations.RevenueDeliveryMethod | None = None
     delivery_method_id: Uuid | None = None
+
+    def to_draft(self) -> integrations.ConfigurationDraft:
+        """The draft that integrations take."""
+        return integrations.ConfigurationDraft(
+            provider=self.provider,
+            configuration=self.configuration or {},
+            delivery_method=self.delivery_method,
+            delivery_method_id=self.delivery_method_id,
+        )
 
 
 class CreateCustomerRequest(Request, frozen=True):
@@ -40,8 +61,12 @@ class CreateCustomerRequest(Request, frozen=True):
     name: Annotated[str, Meta(min_length=1)]
     ingest_aliases: Aliases | None = None
     external_id: Alias | None = None
-    customer_billing_provider_configurations: list[BillingConfigurationRequest] | None = None
-    customer_revenue_system_configurations: list[RevenueConfigurationRequest] | None = None
+    customer_billing_provider_configurations: (
+        Annotated[list[InlineBillingConfigurationRequest], Some] | None
+    ) = None
+    customer_revenue_system_configurations: (
+        Annotated[list[InlineRevenueConfigurationRequest], Some] | None
+    ) = None
     custom_fields: CustomFields | None = None
 
     def to_draft(self) -> CustomerDraft:
@@ -51,23 +76,10 @@ class CreateCustomerRequest(Request, frozen=True):
             aliases=merge_aliases(self.ingest_aliases or (), self.external_id),
             custom_fields=self.custom_fields or {},
             billing_provider_configurations=[
-                integrations.ConfigurationDraft(
-                    provider=item.billing_provider,
-                    configuration=item.configuration or {},
-                    delivery_method=item.delivery_method,
-                    delivery_method_id=item.delivery_method_id,
-                    tax_provider=item.tax_provider,
-                )
-                for item in self.customer_billing_provider_configurations or ()
+                item.to_draft() for item in self.customer_billing_provider_configurations or ()
             ],
             revenue_system_configurations=[
-                integrations.ConfigurationDraft(
-                    provider=item.provider,
-                    configuration=item.configuration or {},
-                    delivery_method=item.delivery_method,
-                    delivery_method_id=item.delivery_method_id,
-                )
-                for item in self.customer_revenue_system_configurations or ()
+                item.to_draft() for item in self.customer_revenue_system_configurations or ()
             ],
         )
 
@@ -122,6 +134,103 @@ class SetBillableStatusRequest(Request, frozen=True):
     effective_at: Instant
 
 
+class BillingConfigurationRequest(Request, frozen=True):
+    """A billing-provider configuration for a customer."""
+
+    customer_id: Uuid
+    billing_provider: integrations.BillingProvider
+    configuration: dict[str, Any] | None = None
+    delivery_method: integrations.DeliveryMethod | None = None
+    delivery_method_id: Uuid | None = None
+    tax_provider: integrations.TaxProvider | None = None
+
+    def to_draft(self) -> integrations.ConfigurationDraft:
+        """The draft that integrations take."""
+        return integrations.ConfigurationDraft(
+            provider=self.billing_provider,
+            configuration=self.configuration or {},
+            delivery_method=self.delivery_method,
+            delivery_method_id=self.delivery_method_id,
+            tax_provider=self.tax_provider,
+        )
+
+
+class RevenueConfigurationRequest(Request, frozen=True):
+    """A revenue-system configuration for a customer; it travels directly unless an id says otherwise."""
+
+    customer_id: Uuid
+    provider: integrations.RevenueProvider
+    configuration: dict[str, Any]
+    delivery_method_id: Uuid | None = None
+
+    def to_draft(self) -> integrations.ConfigurationDraft:
+        """The draft that integrations take."""
+        direct = integrations.RevenueDeliveryMethod.DIRECT_TO_BILLING_PROVIDER
+        return integrations.ConfigurationDraft(
+            provider=self.provider,
+            configuration=self.configuration,
+            delivery_method=direct if self.delivery_method_id is None else None,
+            delivery_method_id=self.delivery_method_id,
+        )
+
+
+class SetBillingConfigurationsRequest(Request, frozen=True):
+    """Configurations to store together, of any customers."""
+
+    data: Annotated[list[BillingConfigurationRequest], Some]
+
+
+class SetRevenueConfigurationsRequest(Request, frozen=True):
+    """Configurations to store together, of any customers."""
+
+    data: Annotated[list[RevenueConfigurationRequest], Some]
+
+
+class GetBillingConfigurationsRequest(Request, frozen=True):
+    """Whose configurations to read."""
+
+    customer_id: Uuid
+    include_archived: bool | None = None
+
+
+class GetRevenueConfigurationsRequest(Request, frozen=True):
+    """Whose configurations to read."""
+
+    customer_id: Uuid
+    provider: integrations.RevenueProvider | None = None
+    include_archived: bool | None = None
+
+
+class ArchiveBillingConfigurationsRequest(Request, frozen=True):
+    """Which configurations of a customer to archive."""
+
+    customer_id: Uuid
+    customer_billing_provider_configuration_ids: Annotated[list[Uuid], Some]
+
+
+class ArchiveRevenueConfigurationsRequest(Request, frozen=True):
+    """Which configurations of a customer to archive."""
+
+    customer_id: Uuid
+    customer_revenue_system_configuration_ids: Annotated[list[Uuid], Some]
+
+
+class BillingConfigRequest(Request, frozen=True):
+    """The older form of a billing-provider configuration; the path names the provider."""
+
+    billing_provider_customer_id: Text
+    stripe_collection_method: integrations.CollectionMethod | None = None
+    aws_customer_account_id: str | None = None
+    aws_customer_id: str | None = None
+    aws_product_code: str | None = None
+    aws_region: str | None = None
+
+    def keys(self) -> dict[str, str]:
+        """The configuration keys that were given, beside the customer's id."""
+        names = [name for name in self.__struct_fields__ if name != "billing_provider_customer_id"]
+        return {name: str(value) for name in names if (value := getattr(self, name)) is not None}
+
+
 class CustomerResponse(Response, frozen=True):
     """A customer as create and rename answer."""
 
@@ -166,6 +275,121 @@ class SetBillableStatusResponse(Response, frozen=True):
 
     id: str
     current_billable_status: BillableStatus
+
+
+class NewBillingConfigurationResponse(Response, frozen=True):
+    """A billing-provider configuration as it was stored."""
+
+    id: str
+    billing_provider: integrations.BillingProvider
+    customer_id: str
+    configuration: dict[str, Any]
+    delivery_method_id: str
+    tax_provider: integrations.TaxProvider | UnsetType = UNSET
+
+
+class BillingConfigurationResponse(NewBillingConfigurationResponse, frozen=True, kw_only=True):
+    """A billing-provider configuration with what is shown of its delivery method."""
+
+    delivery_method: integrations.DeliveryMethod
+    delivery_method_configuration: dict[str, Any]
+    archived_at: datetime | None
+
+
+class RevenueConfigurationResponse(Response, frozen=True):
+    """A revenue-system configuration with what is shown of its delivery method."""
+
+    id: str
+    provider: integrations.BillingProvider
+    customer_id: str
+    configuration: dict[str, Any]
+    delivery_method_id: str
+    delivery_method: integrations.DeliveryMethod
+    delivery_method_configuration: dict[str, Any]
+    archived_at: datetime | None
+
+
+class ArchivedBillingConfigurationsResponse(Response, frozen=True):
+    """Which configurations were archived."""
+
+    customer_id: str
+    customer_billing_provider_configuration_ids: list[str]
+
+
+class ArchivedRevenueConfigurationsResponse(Response, frozen=True):
+    """Which configurations were archived."""
+
+    customer_id: str
+    customer_revenue_system_configuration_ids: list[str]
+
+
+class BillingConfigResponse(Response, frozen=True):
+    """The older form of a billing-provider configuration; what it does not hold is left out."""
+
+    billing_provider_customer_id: str | UnsetType = UNSET
+    stripe_collection_method: str | UnsetType = UNSET
+    aws_customer_account_id: str | UnsetType = UNSET
+    aws_customer_id: str | UnsetType = UNSET
+    aws_product_code: str | UnsetType = UNSET
+    aws_region: str | UnsetType = UNSET
+    aws_is_subscription_product: bool | UnsetType = UNSET
+
+
+def new_configuration_to_wire(
+    configuration: integrations.CustomerConfiguration,
+) -> NewBillingConfigurationResponse:
+    """The answer to storing a billing-provider configuration."""
+    return NewBillingConfigurationResponse(
+        id=configuration.id,
+        billing_provider=configuration.provider,
+        customer_id=configuration.customer_id,
+        configuration=configuration.configuration,
+        delivery_method_id=configuration.delivery_method_id,
+        tax_provider=configuration.tax_provider or UNSET,
+    )
+
+
+def billing_configuration_to_wire(
+    configuration: integrations.CustomerConfiguration,
+) -> BillingConfigurationResponse:
+    """A billing-provider configuration as it is read."""
+    return BillingConfigurationResponse(
+        id=configuration.id,
+        billing_provider=configuration.provider,
+        customer_id=configuration.customer_id,
+        configuration=configuration.configuration,
+        delivery_method_id=configuration.delivery_method_id,
+        delivery_method=configuration.delivery_method,
+        delivery_method_configuration=configuration.delivery_method_configuration,
+        tax_provider=configuration.tax_provider or UNSET,
+        archived_at=configuration.archived_at,
+    )
+
+
+def revenue_configuration_to_wire(
+    configuration: integrations.CustomerConfiguration,
+) -> RevenueConfigurationResponse:
+    """A revenue-system configuration as it is stored and read."""
+    return RevenueConfigurationResponse(
+        id=configuration.id,
+        provider=configuration.provider,
+        customer_id=configuration.customer_id,
+        configuration=configuration.configuration,
+        delivery_method_id=configuration.delivery_method_id,
+        delivery_method=configuration.delivery_method,
+        delivery_method_configuration=configuration.delivery_method_configuration,
+        archived_at=configuration.archived_at,
+    )
+
+
+def billing_config_to_wire(configuration: integrations.CustomerConfiguration) -> BillingConfigResponse:
+    """The older form of a billing-provider configuration."""
+    given = configuration.configuration
+    names = BillingConfigResponse.__struct_fields__
+    known = {name: given[name] for name in names if name in given}
+    if configuration.reference is not None:
+        known["billing_provider_customer_id"] = configuration.reference
+    return BillingConfigResponse(**known)
 
 
 def customer_to_wire(customer: Customer, custom_fields: CustomFields) -> CustomerResponse:

@@ -11,6 +11,7 @@ from typing import Any
 from tallybook.values.errors import Invalid
 
 TEXT_LENGTH_MAX = 255
+DEPTH_MAX = 20
 SECRET_PREFIX = "raw_"  # noqa: S105  # what names of secret keys begin with, not a secret
 """Account-level keys that begin so are sealed when stored and never shown again (invoicing.md 9.2)."""
 
@@ -168,14 +169,13 @@ ACCOUNT_KEYS: dict[BillingProvider, ProviderKeys] = {
 }
 """Keys of account-level delivery methods."""
 
-REFERENCE_KEYS = {
+_REFERENCE_KEYS = {
     BillingProvider.STRIPE: "stripe_customer_id",
     BillingProvider.AWS_MARKETPLACE: "aws_customer_id",
     BillingProvider.AZURE_MARKETPLACE: "azure_subscription_id",
     BillingProvider.GCP_MARKETPLACE: "gcp_entitlement_id",
     BillingProvider.NETSUITE: "netsuite_customer_id",
 }
-"""The key that the older operations call `billing_provider_customer_id`."""
 
 _WORDS = {str: "a string", bool: "true or false"}
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]", re.ASCII)
@@ -224,6 +224,17 @@ class CustomerConfiguration:
     tax_provider: TaxProvider | None
     created_at: datetime
     archived_at: datetime | None
+
+    @property
+    def reference(self) -> str | None:
+        """The customer's id on the provider's side; None where the configuration does not say."""
+        reference = self.configuration.get(reference_key(self.provider))
+        return reference if isinstance(reference, str) else None
+
+
+def reference_key(provider: BillingProvider) -> str:
+    """The configuration key that holds the customer's id on the provider's side."""
+    return _REFERENCE_KEYS.get(provider, "billing_provider_customer_id")
 
 
 def checked_configuration(
@@ -314,16 +325,18 @@ def _check_text(key: str, text: str, where: str) -> None:
         raise Invalid(f"{where}: not a region of AWS; send one such as us-east-1")
 
 
-def _require_exact(value: Any, path: str) -> None:
-    """Refuse fractional numbers, which arrive as binary floats and could not be given back exactly."""
+def _require_exact(value: Any, path: str, depth: int = 0) -> None:
+    """Refuse what could not be given back as it came: binary fractions, and nesting without end."""
     if isinstance(value, float):
         raise Invalid(f"{path}: fractional or very large number; send it as a string")
+    if isinstance(value, dict | list) and depth == DEPTH_MAX:
+        raise Invalid(f"{path}: nested deeper than {DEPTH_MAX} levels; send a flatter object")
     if isinstance(value, dict):
         for key, item in value.items():
-            _require_exact(item, at(path, key))
+            _require_exact(item, at(path, key), depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _require_exact(item, f"{path}[{index}]")
+            _require_exact(item, f"{path}[{index}]", depth + 1)
 
 
 def _as_text(value: Any) -> Any:

@@ -26,7 +26,7 @@ from tallybook.kit.http.idempotency import (
 from tallybook.kit.http.metrics import observe
 from tallybook.kit.http.operation import Operation
 from tallybook.kit.http.routing import Match, Routes
-from tallybook.kit.http.wire import convert, decode, encode, uuid_path
+from tallybook.kit.http.wire import convert, decode, encode, path_value
 from tallybook.values.errors import (
     Conflict,
     Forbidden,
@@ -254,7 +254,10 @@ def _kept(environment: Environment, token: Token, key: str, digest: str, answer:
 
 
 def _arguments(operation: Operation, call: Call, parameters: Mapping[str, str]) -> dict[str, Any]:
-    arguments: dict[str, Any] = {name: uuid_path(text, name) for name, text in parameters.items()}
+    kinds = operation.path_parameters
+    arguments: dict[str, Any] = {
+        name: path_value(text, name, kinds[name]) for name, text in parameters.items()
+    }
     texts = _query_texts(call.scope["query_string"])
     if operation.query is not None:
         arguments["query"] = convert(_shaped(texts, operation.query), operation.query)

@@ -83,14 +83,18 @@ def _foreign(shape: type) -> dict[str, Any]:
     raise NotImplementedError(f"no schema for {shape}")
 
 
+def _path_schema(kind: Any) -> dict[str, Any]:
+    return {"type": "string", "format": "uuid"} if kind is str else {"type": "string", "enum": list(kind)}
+
+
 def _shapes(item: Operation) -> list[Any]:
     return [shape for shape in (item.body, item.content, item.query, item.answer) if shape is not None]
 
 
 def _describe(item: Operation, by_shape: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-        for name in item.path_parameters
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(kind)}
+        for name, kind in item.path_parameters.items()
     ]
     if item.query is not None:
         fields = components[by_shape[id(item.query)]["$ref"].rsplit("/", 1)[-1]]

@@ -4,9 +4,9 @@
     def create_customer(tx: Tx, body: CreateCustomerRequest) -> Data[CreatedCustomer]: ...
 
 The function's annotations say everything: `body` is the JSON body, `query` the query string, any
-other parameter a UUID in the path. Taking `Tx` lets it write; taking `ReadTx` keeps it read-only.
-A few take the whole `environment` and no transaction: `async` ones run on the event loop and get the
-undecoded body as `content`.
+other parameter a part of the path: a UUID where it is a `str`, else a member of its enum. Taking `Tx`
+lets it write; taking `ReadTx` keeps it read-only. A few take the whole `environment` and no
+transaction: `async` ones run on the event loop and get the undecoded body as `content`.
 """
 
 import inspect
@@ -37,7 +37,8 @@ class Operation:
     takes_environment: bool
     query: Any
     answer: Any
-    path_parameters: tuple[str, ...]
+    path_parameters: dict[str, Any]
+    """The parameters in the path by name: `str` for a UUID, else an enum."""
 
     @property
     def noun(self) -> str:
@@ -113,5 +114,5 @@ def _describe(method: str, path: str, name: str, handler: Callable[..., Any]) ->
         takes_environment="environment" in hints,
         query=hints.get("query"),
         answer=hints["return"],
-        path_parameters=in_path,
+        path_parameters={part: hints[part] for part in in_path},
     )

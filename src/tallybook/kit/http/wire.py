@@ -163,6 +163,11 @@ def _utc(instant: datetime, path: str) -> datetime:
         raise Invalid(f"{path}: date-time out of range; use years 0001 to 9999 in UTC") from None
 
 
-def uuid_path(text: str, name: str) -> str:
-    """A path parameter that must be a UUID. Raises Invalid naming it."""
-    return require_uuid(text, name)
+def path_value(text: str, name: str, kind: Any) -> Any:
+    """A path parameter: a UUID where `kind` is str, else a member of that enum. Raises Invalid naming it."""
+    if kind is str:
+        return require_uuid(text, name)
+    try:
+        return kind(text)
+    except ValueError:
+        raise Invalid(f"{name}: {text[:60]!r} is not known; use one of {', '.join(kind)}") from None

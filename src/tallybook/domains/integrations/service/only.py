@@ -9,7 +9,6 @@ from typing import Any
 
 from tallybook.domains.integrations import store
 from tallybook.domains.integrations.model import (
-    REFERENCE_KEYS,
     BillingProvider,
     ConfigurationDraft,
     ConfigurationKind,
@@ -17,6 +16,7 @@ from tallybook.domains.integrations.model import (
     DeliveryMethod,
     check_tax_provider,
     checked_configuration,
+    reference_key,
 )
 from tallybook.domains.integrations.service.configurations import (
     create_configuration,
@@ -44,7 +44,7 @@ def set_only_configuration(
     are. Raises Invalid for keys that do not fit the provider, Conflict when the reference is another
     customer's, or when the customer has several of the provider.
     """
-    key = REFERENCE_KEYS.get(provider, "billing_provider_customer_id")
+    key = reference_key(provider)
     if given.get(key, reference) != reference:
         raise Invalid(
             f"{key}: differs from billing_provider_customer_id; send the same text, or leave it out"
