@@ -262,6 +262,7 @@ def test_custom_fields_flow_to_invoices_and_stay_as_they_were_when_final(
     client.v1.custom_fields.set_values(entity="customer", entity_id=customer, custom_fields={"k": "new"})
     january, february = client.v1.customers.invoices.list(customer_id=customer).data
     client.v1.custom_fields.set_values(entity="invoice", entity_id=january.id, custom_fields={"k": "paid"})
+    client.v1.custom_fields.set_values(entity="invoice", entity_id=february.id, custom_fields={"k": "open"})
     january, february = client.v1.customers.invoices.list(customer_id=customer).data
     assert (january.customer_custom_fields, february.customer_custom_fields) == (
         {"k": "customer"},
@@ -269,7 +270,7 @@ def test_custom_fields_flow_to_invoices_and_stay_as_they_were_when_final(
     )
     assert january.contract_custom_fields == {"k": "contract"}
     assert january.line_items[0].product_custom_fields == {"k": "product"}
-    assert january.custom_fields == {"k": "paid"}
+    assert (january.custom_fields, february.custom_fields) == ({"k": "paid"}, {"k": "open"})
 
 
 def test_billable_status_follows_the_start_of_the_period(server: Server, make: Catalogue) -> None:

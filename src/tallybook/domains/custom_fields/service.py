@@ -18,6 +18,14 @@ def attach(tx: Tx, entity: str, entity_id: str, fields: dict[str, str] | None) -
     _put(tx, kind, entity_id, fields or {})
 
 
+def register(tx: Tx, entity: str, ids: Iterable[str]) -> None:
+    """Let these objects carry values; the ones that already do are left as they are."""
+    kind = Entity(entity)
+    for entity_id in ids:
+        if not store.has_object(tx, kind, entity_id):
+            store.insert_object(tx, kind, entity_id)
+
+
 def read(tx: ReadTx, entity: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """The values of objects, by id; objects without any are left out."""
     return store.select_values(tx, Entity(entity), ids)

@@ -1,4 +1,4 @@
-"""An invoice as it is kept and shown, and the pure rules about its identity and status."""
+"""An invoice as it is kept and shown, and which invoices a filter admits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from tallybook.rating.model import AccountTerms, InvoiceDraft, InvoiceKind, Line, UsageSlice
-from tallybook.values.ids import derived_id
-from tallybook.values.instant import format_instant
 from tallybook.values.period import Period
 
 
@@ -99,9 +97,3 @@ class InvoiceFilter:
             and (self.starting_on is None or stub.period.starting_at >= self.starting_on)
             and (self.ending_before is None or stub.period.ending_before < self.ending_before)
         )
-
-
-def usage_invoice_id(environment: str, contract_id: str, starting_at: datetime, generation: int = 0) -> str:
-    """The id of a contract's usage invoice, the same as draft and when final (design decision 29)."""
-    start = format_instant(starting_at)
-    return derived_id("invoice", environment, contract_id, InvoiceKind.USAGE, start, str(generation))

@@ -16,6 +16,7 @@ from tallybook.domains.contracts.model import (
     check_term,
     payment_terms_of,
 )
+from tallybook.domains.contracts.service.progress import register_drafts
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.rating.statements import StatementFrequency, StatementSchedule
 from tallybook.values.errors import Conflict, Invalid
@@ -106,6 +107,7 @@ def create_contract(tx: Tx, draft: ContractDraft) -> Contract:
     )
     store.insert_contract(tx, contract)
     custom_fields.attach(tx, "contract", contract.id, draft.custom_fields)
+    register_drafts(tx, contract)
     return contract
 
 

@@ -5,19 +5,12 @@ from collections.abc import Mapping, Sequence
 from tallybook.domains import custom_fields
 from tallybook.domains.contracts import Contract
 from tallybook.domains.customers import BillableStatus, Customer
-from tallybook.domains.invoices.model import (
-    Content,
-    Invoice,
-    InvoiceStatus,
-    Labels,
-    RatedFrom,
-    Stub,
-    usage_invoice_id,
-)
+from tallybook.domains.invoices.model import Content, Invoice, InvoiceStatus, Labels, RatedFrom, Stub
 from tallybook.domains.invoices.service.load import Loader
 from tallybook.kit.db.tx import ReadTx
 from tallybook.rating.account import open_periods, rate
 from tallybook.rating.model import InvoiceDraft
+from tallybook.values.ids import usage_invoice_id
 from tallybook.values.period import Period
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tallybook.domains import contracts, custom_fields, customers
+from tallybook.domains import contracts, customers
 from tallybook.domains.contracts import Contract
 from tallybook.domains.invoices import store
 from tallybook.domains.invoices.model import Invoice, InvoiceStatus, RatedFrom
@@ -35,7 +35,6 @@ def close_contract(tx: Tx, loader: Loader, contract_id: str) -> int:
     for invoice in invoices:
         final = replace(invoice, status=InvoiceStatus.FINALIZED)
         store.insert_invoice(tx, final, _of_invoice(rated_from, final))
-        custom_fields.attach(tx, "invoice", final.id, None)
     contracts.mark_billed(tx, contract.id, due[-1].period.ending_before)
     return len(due)
 
