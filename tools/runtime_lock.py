@@ -24,12 +24,13 @@ def runtime_part(lock: str, dependencies: list[str]) -> str:
     >>> runtime_part("a==1\n    # via b\nb==1\n    # via tallybook (pyproject.toml)\nc==1\n", ["b>=1"])
     'a==1\n    # via b\nb==1\n    # via tallybook (pyproject.toml)\n'
     """
-    blocks = {_name(block): block for block in _BLOCK.split(lock) if _NAME.match(block)}
-    users = {name: {_plain(user) for user in _VIA.findall(block)} for name, block in blocks.items()}
+    # A package may have several blocks: one version for each range of Pythons.
+    blocks = [(_name(block), block) for block in _BLOCK.split(lock) if _NAME.match(block)]
+    users = [(name, {_plain(user) for user in _VIA.findall(block)}) for name, block in blocks]
     needed = {_name(line) for line in dependencies} | INSTALLERS
-    while more := {name for name, by in users.items() if name not in needed and by & needed}:
+    while more := {name for name, by in users if name not in needed and by & needed}:
         needed |= more
-    return "".join(block for name, block in blocks.items() if name in needed)
+    return "".join(block for name, block in blocks if name in needed)
 
 
 def _name(line: str) -> str:
