@@ -17,7 +17,11 @@ LONG_FILES: dict[str, int] = {}
 PURE = [SOURCE / name for name in ("values", "metering", "rating", "domains")]
 
 
-@pytest.mark.parametrize("path", python_files(), ids=shown)
+# Revisions are drafted by a tool from the tables and never edited, so they are as long as they are.
+WRITTEN = [path for path in python_files() if "migrations" not in path.parts]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=shown)
 def test_functions_and_files_are_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LONG_FILES.get(shown(path), FILE_LINES_MAX), "split the file by use case"

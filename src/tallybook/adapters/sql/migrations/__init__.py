@@ -1,0 +1,1 @@
+"""Numbered, never edited: one folder of revisions per kind of database, run by Alembic."""

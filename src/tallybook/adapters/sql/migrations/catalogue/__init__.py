@@ -1,0 +1,1 @@
+"""Revisions of the catalogue database, oldest first; none is ever edited."""

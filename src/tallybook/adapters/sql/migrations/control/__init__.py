@@ -1,0 +1,1 @@
+"""Revisions of the control database, oldest first; none is ever edited."""
