@@ -416,7 +416,7 @@ def test_moves_place_products_in_the_whole_order(client: Metronome, card: Card) 
         card.add(product, 1)
     orders = client.v1.contracts.rate_cards.product_orders
 
-    def move(*moves: tuple[str, int]) -> list[str]:
+    def move(*moves: tuple[str, float]) -> list[str]:
         answer = orders.update(
             rate_card_id=card.id,
             product_moves=[{"product_id": product, "position": position} for product, position in moves],
@@ -426,6 +426,7 @@ def test_moves_place_products_in_the_whole_order(client: Metronome, card: Card) 
 
     assert move((four, 0)) == [four, one, two, three]
     assert move((one, 3)) == [four, two, three, one]
+    assert move((one, 3.0)) == [four, two, three, one]
     assert move((three, 1), (one, 0)) == [one, three, four, two]
     assert move((one, 1), (three, 0)) == [three, one, four, two]
     orders.set(rate_card_id=card.id, product_order=[two])

@@ -244,7 +244,9 @@ BAD_MOVES: list[tuple[dict[str, Any], int, str]] = [
     ({"position": "first"}, 400, "position"),
     ({"position": -1}, 400, "position"),
     ({"position": 0.5}, 400, "position"),
+    ({"position": True}, 400, "position"),
     ({"position": 1}, 400, "position"),
+    ({"position": 10**90}, 400, "position"),
     ({"more": 1}, 400, "more"),
 ]
 

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
-
-from msgspec import Meta
+from typing import Any
 
 from tallybook.domains.rate_cards.model import (
     AliasSegment,
@@ -27,6 +25,7 @@ from tallybook.kit.http.wire import (
     UnsetType,
     Uuid,
 )
+from tallybook.values.errors import Invalid
 from tallybook.values.money import USD_CENTS_ID, CreditType
 from tallybook.values.pricing import GroupValues, RateEntry, RateType, group_values_of
 
@@ -258,7 +257,7 @@ class ProductMoveRequest(Request, frozen=True):
     """Where a product shall stand, from 0."""
 
     product_id: Uuid
-    position: Annotated[int, Meta(ge=0)]
+    position: Decimal
 
 
 class MoveProductsRequest(Request, frozen=True):
@@ -268,8 +267,15 @@ class MoveProductsRequest(Request, frozen=True):
     product_moves: list[ProductMoveRequest]
 
     def to_moves(self) -> list[ProductMove]:
-        """The moves that the service takes."""
-        return [ProductMove(move.product_id, move.position) for move in self.product_moves]
+        """The moves that the service takes. Raises Invalid unless positions are whole, from 0 on.
+
+        They are documented as numbers, so some clients send 1.0.
+        """
+        for index, move in enumerate(self.product_moves):
+            if move.position < 0 or move.position != move.position.to_integral_value():
+                message = f"product_moves[{index}].position: not a place in the order; send 0 for the first"
+                raise Invalid(message)
+        return [ProductMove(move.product_id, int(move.position)) for move in self.product_moves]
 
 
 class CreditTypeRef(Response, frozen=True):
