@@ -25,7 +25,7 @@ from tallybook.values.usage import UsageCell
 
 log = structlog.get_logger("tallybook.applier")
 
-CHECKPOINT_S = 1.0
+CHECKPOINT_S = 2.0
 CHECKPOINT_SHARE = 10
 """A checkpoint waits this many times as long as the one before took, so that it stays cheap."""
 READ_WAIT_S = 30.0

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -38,8 +38,23 @@ from tallybook.values.errors import (
 )
 
 BODY_LIMIT = 8 * 1024 * 1024
+_JSON = (b"content-type", b"application/json")
 
 log = structlog.get_logger("tallybook.http")
+
+
+class _Headers:
+    """The headers of a request; only those that are asked for become text."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = dict(pairs)
+
+    def get(self, name: str) -> str | None:
+        """The value under a lower-case name."""
+        value = self._raw.get(name.encode())
+        return None if value is None else value.decode("latin-1")
 
 
 @dataclass(slots=True)
@@ -47,7 +62,7 @@ class Call:
     """One HTTP request on its way through."""
 
     scope: Scope
-    headers: Mapping[str, str]
+    headers: "_Headers"
     request_id: str
     token: Token | None = None
     environment: Environment | None = None
@@ -103,8 +118,7 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(scope, headers, request_id=str(uuid.uuid4()))
+        call = Call(scope, _Headers(scope["headers"]), request_id=str(uuid.uuid4()))
         name = "unmatched"
         page = self._pages.get(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
         if page is not None:
@@ -305,7 +319,7 @@ def _require_json(call: Call) -> None:
 
 async def _read_body(call: Call, receive: Receive) -> bytes:
     """The whole body, refused at once when it is announced or found to be over the limit."""
-    announced = call.headers.get("content-length", "0")
+    announced = call.headers.get("content-length") or "0"
     if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT:
         raise _too_large()
     message = await receive()
@@ -330,7 +344,8 @@ def _too_large() -> TooLarge:
 
 
 async def _respond(send: Send, answer: Answer, extra: Mapping[str, str], *, head: bool) -> None:
-    headers = {"content-type": "application/json", "content-length": str(len(answer.body)), **extra}
-    pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    headers = [] if "content-type" in extra else [_JSON]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in extra.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
