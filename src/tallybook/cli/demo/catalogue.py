@@ -45,10 +45,10 @@ class Model:
 
 
 MODELS = (
-    Model("heron-small", 46, 15, 60),
+    Model("wren", 46, 15, 60),
     Model("heron", 27, 250, 1_000, changed=(200, 800)),
-    Model("heron-large", 9, 1_200, 6_000),
-    Model("heron-embed", 18, 2, None),
+    Model("condor", 9, 1_200, 6_000),
+    Model("embed", 18, 2, None),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tallybook.cli.demo.catalogue import MODELS, Buyer
 from tallybook.values.instant import DAY, add_months
 
-WORKLOADS = ("production", "evaluation")
+WORKLOADS = ("chat", "batch")
 _DUPLICATES_PER_MILLE = 15
 _LATE_PER_MILLE = 25
 _LATE_DAYS_MAX = 5

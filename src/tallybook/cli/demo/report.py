@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -63,7 +64,7 @@ def show(console: Console, month: Month) -> None:
     buyer, invoice = month.bills[0]
     _invoice(console, buyer, invoice)
     sent, times = month.sent, month.times
-    counts = Table("events", "", title="Counts", title_justify="left", show_header=False)
+    counts = Table("events", "", title="Counts", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     counts.add_row("events sent", f"{sent.events:,}")
     counts.add_row("counted, each once", f"{month.counted:,}")
     counts.add_row("duplicates dropped", f"{sent.events - month.counted:,}")
@@ -78,8 +79,8 @@ def show(console: Console, month: Month) -> None:
 
 
 def _invoices(console: Console, month: Month) -> None:
-    table = Table("customer", "period", "status", title="Invoices", title_justify="left")
-    table.add_column("total", justify="right")
+    table = Table("customer", "period", "status", title="Invoices", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("total", justify="right", no_wrap=True)
     for buyer, invoice in month.bills:
         table.add_row(buyer.name, _period(invoice), invoice["status"], dollars(invoice["total"]))
     table.add_section()
@@ -89,9 +90,9 @@ def _invoices(console: Console, month: Month) -> None:
 
 def _invoice(console: Console, buyer: Buyer, invoice: dict[str, Any]) -> None:
     title = f"{buyer.name}: invoice {invoice['id']}"
-    table = Table("product", "model", "workload", "from", title=title, title_justify="left")
-    for name in ("quantity", "unit price", "total"):
-        table.add_column(name, justify="right")
+    table = Table("product", "model", "workload", "from", title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in ("quantity", "price", "total"):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in invoice["line_items"]:
         table.add_row(
             line["name"],
@@ -105,12 +106,14 @@ def _invoice(console: Console, buyer: Buyer, invoice: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("total", "", "", "", "", "", dollars(invoice["total"]))
     console.print(table)
-    console.print("Quantities are million tokens and thousand requests; nothing is rounded.", style="dim")
+    console.print(
+        "Quantities and prices are per million tokens and thousand requests; nothing is rounded.", style="dim"
+    )
 
 
 def _period(invoice: dict[str, Any]) -> str:
     start, end = parse_instant(invoice["start_timestamp"]), parse_instant(invoice["end_timestamp"])
-    return f"{start:%d %b %Y} to {end:%d %b %Y}"
+    return f"{start:%d %b} to {end:%d %b %Y}"
 
 
 def show_next(
@@ -139,7 +142,9 @@ def show_next(
         soft_wrap=True,
     )
     console.print(
-        f"Load your own usage: tallybook ingest --help; every operation: {address}/docs", highlight=False
+        f"Load your own usage: tallybook ingest --help; every operation: {address}/docs",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
