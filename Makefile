@@ -10,7 +10,7 @@ NODE_STAMP := tests/compat/node/node_modules/.installed
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## Install exactly what requirements.lock names into .venv
 
@@ -49,7 +49,11 @@ check: setup ## Format, lint, types, import contracts
 docs: setup ## Write the generated pages: API coverage, command line, OpenAPI document
 	$(BIN)/python -m tools.docs
 
+ROUNDS ?= 200
+kill9: setup ## Kill a server with signal 9 ROUNDS times during ingest and audit what it counts
+	$(BIN)/python -m tests.simulation.kill_nine --rounds $(ROUNDS)
+
 lock: ## Pin the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
-.PHONY: help setup demo serve test check docs lock
+.PHONY: help setup demo serve test check docs kill9 lock

@@ -22,7 +22,7 @@ from tallybook.values.event import Event
 from tallybook.values.instant import hour_of, parse_instant
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 from tallybook.values.usage import Tally, merge_all
-from tests.metering.test_metering import NOW, Standing, send
+from tests.metering.test_metering import NOW, Standing, send, wire
 
 names = st.sampled_from(["a", "b", "c"])
 numbers = st.one_of(
@@ -219,3 +219,18 @@ def test_folding_many_at_once_agrees_with_the_reference(
         if kept[index]
     ]
     assert folded(events, metrics, kept, cut) == referred(logged, metrics)
+
+
+def test_sums_beyond_64_bits_are_exact() -> None:
+    metric = MetricDefinition("m", Aggregation.SUM, "amount")
+    folder = Folder([ActiveMetric(1, metric, 0)])
+    great = 10**15 - 1
+    for row in range(1, 101):
+        # A customer of every row of its own, and one of all of them.
+        keys = ["all", str(row)] * 50
+        events = [wire(0, customer_id=key, properties={"amount": great}) for key in keys]
+        columns = decode_events(json.dumps(events).encode(), folder.wanted).columns
+        folder.fold(columns, micros_of_texts(columns.timestamps), None, row)
+    sums = {key[2]: cell.tally().sum for key, series in folder.take().items() for cell in series.values()}
+    assert sums.pop("all") == 5_000 * great
+    assert sums == {str(row): 50 * great for row in range(1, 101)}

@@ -209,10 +209,11 @@ class _Plan:
         """Count events and add up what is small and whole; bring the rest to its cells at once."""
         columns = dict(zip(events.columns.wanted, events.columns.properties, strict=True))
         kinds = self._kinds_of(events, columns)
+        amounts = [_small_and_whole(columns[name]) for name in self._summed]
+        self._make_room([wholes for wholes, _ in amounts], cells)
         np.add.at(self._counts, kinds, 1)
-        for number, name in enumerate(self._summed):
-            wholes, others = _small_and_whole(columns[name])
-            self._add_up(number, kinds, wholes, cells)
+        for number, (wholes, others) in enumerate(amounts):
+            np.add.at(self._sums[number], kinds, wholes)
             for index, value in others:
                 for goal, cell in self._cells_of(int(kinds[index]), cells):
                     if goal.summed == number:
@@ -297,12 +298,12 @@ class _Plan:
             found = self._found[kind] = tuple(made)
         return zip(goals, found, strict=True)
 
-    def _add_up(self, number: int, kinds: Integers, wholes: Integers, cells: dict[SeriesKey, Series]) -> None:
-        most = int(np.abs(wholes).max()) * len(wholes)
+    def _make_room(self, columns: Sequence[Integers], cells: dict[SeriesKey, Series]) -> None:
+        """Settle before the running sums could outgrow 64 bits."""
+        most = max([int(np.abs(wholes).max()) * len(wholes) for wholes in columns], default=0)
         if most > self._room:
             self.settle(cells)
         self._room -= most
-        np.add.at(self._sums[number], kinds, wholes)
 
     def _fold_others(
         self,
