@@ -116,7 +116,16 @@ def test_a_taken_port_is_told_before_the_folder_is_filled(tmp_path: Path) -> Non
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ((), ("serve",), ("worker",), ("migrate",), ("ingest",), ("token",), ("token", "create")):
+    for command in (
+        (),
+        ("serve",),
+        ("worker",),
+        ("migrate",),
+        ("ingest",),
+        ("demo",),
+        ("token",),
+        ("token", "create"),
+    ):
         ran = run(*command, "--help")
         assert ran.status == 0
         assert "Usage: tallybook" in ran.out

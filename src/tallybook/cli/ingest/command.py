@@ -138,7 +138,14 @@ def ingest(
     if restart:
         checkpoint.remove()
     stopping = Flag()
-    sender = Sender(url, token, connections=connections, patience_s=retry_for, stopping=stopping)
+    sender = Sender(
+        url,
+        token,
+        connections=connections,
+        patience_s=retry_for,
+        stopping=stopping,
+        troubled=report.tell_trouble,
+    )
     started = time.monotonic()
     outcome = _run(sources, mapping, sender, checkpoint, rejects, stopping, connections, as_json=as_json)
     shown = str(rejects) if rejects else None

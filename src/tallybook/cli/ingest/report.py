@@ -1,5 +1,6 @@
 """Tells people how a load goes and ended, and programs how it ended."""
 
+import sys
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -80,6 +81,12 @@ class Bar:
         self._progress.update(
             self._task, completed=batch.bytes_end, taken=progress.taken, rejected=progress.rejected
         )
+
+
+def tell_trouble(why: str) -> None:
+    """Say why nothing moves, where no bar shows it."""
+    if not sys.stderr.isatty():
+        complain(why)
 
 
 def tell(outcome: Outcome, *, seconds: float, rejects: str | None, as_json: bool) -> None:

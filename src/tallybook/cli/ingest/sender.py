@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from collections.abc import Callable
 from threading import Event as Flag
 
 import httpx
@@ -30,14 +31,24 @@ class Stopped(Exception):
 class Sender:
     """Sends events over a few kept connections. Threads share it."""
 
-    def __init__(self, url: str, token: str, *, connections: int, patience_s: float, stopping: Flag) -> None:
-        """Send to the server at `url`; a request is repeated for up to `patience_s`."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        connections: int,
+        patience_s: float,
+        stopping: Flag,
+        troubled: Callable[[str], None],
+    ) -> None:
+        """Send to the server at `url`; repeat for up to `patience_s`, telling `troubled` why."""
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = httpx.Client(limits=limits, timeout=TIMEOUT_S)
         self._address = url.rstrip("/") + "/v1/ingest"
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._patience_s = patience_s
         self._stopping = stopping
+        self._troubled = troubled
         self.trouble: str | None = None
         """Why a request is being repeated just now."""
 
@@ -90,6 +101,8 @@ class Sender:
                 wait = _retry_after_s(answer) or delay
             if time.monotonic() + wait > give_up_at:
                 raise GaveUp(f"{why}; gave up after {self._patience_s:g} s")
+            if self.trouble is None:
+                self._troubled(f"{why}; trying again")
             self.trouble = why
             # Spread, so that several connections do not come back all at once.
             self._stopping.wait(wait * random.uniform(1, 1.25))  # noqa: S311  # no secret
