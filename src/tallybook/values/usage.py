@@ -33,15 +33,25 @@ class Tally:
 
     def merge(self, other: "Tally") -> "Tally":
         """The tally of both sets of events."""
-        maxima = [value for value in (self.max, other.max) if value is not None]
-        readings = [value for value in (self.latest, other.latest) if value is not None]
         return Tally(
             count=self.count + other.count,
             sum=add(self.sum, other.sum),
-            max=max(maxima, default=None),
-            latest=max(readings, key=_age, default=None),
-            distinct=self.distinct | other.distinct,
+            max=_greater(self.max, other.max),
+            latest=_later(self.latest, other.latest),
+            distinct=self.distinct | other.distinct if other.distinct else self.distinct,
         )
+
+
+def _greater(left: Decimal | None, right: Decimal | None) -> Decimal | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return max(left, right)
+
+
+def _later(left: Reading | None, right: Reading | None) -> Reading | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return max(left, right, key=_age)
 
 
 def _age(reading: Reading) -> tuple[int, tuple[int, int]]:

@@ -5,13 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tallybook.metering.aggregate import value_of
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import format_instant, hour_of, instant_of_hour, is_midnight, is_on_the_hour
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.period import Period
 from tallybook.values.quantity import ZERO, add
-from tallybook.values.usage import Reading, Tally
+from tallybook.values.usage import Reading, Tally, value_of
 
 Group = tuple[str | None, ...]
 HOURS_PER_DAY = 24

@@ -15,7 +15,7 @@ from tallybook.domains.usage.model import (
     declared_key,
     windows_of,
 )
-from tallybook.domains.usage.service.reading import Budget, Source, used_count
+from tallybook.domains.usage.service.reading import CHUNK_WINDOWS, Budget, Source, used_count
 from tallybook.kit.db.tx import ReadTx
 from tallybook.values.errors import NotFound
 from tallybook.values.instant import micros_of
@@ -95,20 +95,20 @@ def read_batch(
         if weight >= PAGE_WEIGHT or budget.is_spent:
             return rows, at
         pair = _Pair(tx, customer, wanted, windows, budget)
-        window = max(first, 0)
+        window, chunk = max(first, 0), pair.first_chunk
         while window < pair.until:
             if weight >= PAGE_WEIGHT or budget.is_spent:
                 return rows, BatchCursor(
                     at.customer_rank, at.customer_id, at.metric_rank, at.metric_id, window
                 )
-            following = min(window + PAGE_WEIGHT - weight, pair.until)
+            following = min(window + chunk, window + PAGE_WEIGHT - weight, pair.until)
             for number, row in pair.rows(window, following - window):
                 rows.append(row)
                 weight += 1 + len(row.groups or ())
                 if weight >= PAGE_WEIGHT:
                     following = number + 1
                     break
-            window = following
+            window, chunk = following, 2 * chunk
     return rows, None
 
 
@@ -127,6 +127,11 @@ class _Pair:
         """The number of windows to look at: all of them, or when grouped those that can hold events."""
         is_grouped = self.asked.query.group_by is not None
         return used_count(self.tx, self.windows) if is_grouped else self.windows.count
+
+    @property
+    def first_chunk(self) -> int:
+        """How many windows to read at first: few when grouped, since each may fill much of a page."""
+        return PAGE_WEIGHT if self.asked.query.group_by is None else CHUNK_WINDOWS
 
     def rows(self, first: int, count: int) -> Iterator[tuple[int, UsageRow]]:
         """The rows of `count` windows from number `first` on, with the number of their window."""
@@ -185,6 +190,8 @@ def _pairs(
     tx: ReadTx, query: BatchQuery, asked: list[_Asked], cursor: BatchCursor | None
 ) -> Iterator[tuple[BatchCursor, Customer, _Asked, int]]:
     """Every pair from the cursor on: its first position, and the window to begin with."""
+    if query.customer_ids is None and not asked:
+        return
     for rank, customer in _customers(tx, query, cursor):
         for item in asked:
             place = (item.rank, item.metric.id)

@@ -14,7 +14,7 @@ from tallybook.domains.usage.model import (
     rank_of,
     windows_of,
 )
-from tallybook.domains.usage.service.reading import Budget, Folded, Source, used_count
+from tallybook.domains.usage.service.reading import CHUNK_WINDOWS, Budget, Folded, Source, used_count
 from tallybook.kit.db.tx import ReadTx
 from tallybook.rating.statements import statement_periods
 from tallybook.values.errors import Invalid
@@ -127,7 +127,7 @@ def _grouped_page(
     rows: list[GroupRow] = []
     first = 0 if cursor is None else windows.index_of(max(cursor.hour, windows.hour_from))
     skipped = None if cursor is None or windows.start_of(first) != cursor.hour else cursor.after
-    chunk = limit + 1
+    chunk = CHUNK_WINDOWS
     until = used_count(source.tx, windows)
     while first < until:
         if source.budget.is_spent:

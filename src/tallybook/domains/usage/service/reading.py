@@ -10,6 +10,8 @@ from tallybook.values.instant import hour_of
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
 
+CHUNK_WINDOWS = 8
+"""How many grouped windows are read at first; each further reading takes twice as many."""
 STRETCH_HOURS = 32 * 24
 FUTURE_HOURS = 26
 """No event is dated more than 24 hours ahead; an hour is added on either side of that."""
