@@ -49,6 +49,10 @@ check: setup ## Format, lint, types, import contracts
 docs: setup ## Write the generated pages: API coverage, command line, OpenAPI document
 	$(BIN)/python -m tools.docs
 
+bench: setup bench/requirements.lock ## Measure ingest against its baselines and write BENCHMARKS.md
+	$(INSTALL) --require-hashes -r bench/requirements.lock
+	$(BIN)/python -m bench.run
+
 ROUNDS ?= 200
 kill9: setup ## Kill a server with signal 9 ROUNDS times during ingest and audit what it counts
 	$(BIN)/python -m tests.simulation.kill_nine --rounds $(ROUNDS)
@@ -56,4 +60,4 @@ kill9: setup ## Kill a server with signal 9 ROUNDS times during ingest and audit
 lock: ## Pin the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
-.PHONY: help setup demo serve test check docs kill9 lock
+.PHONY: help setup demo serve test check docs bench kill9 lock

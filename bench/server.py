@@ -1,0 +1,115 @@
+"""The server under test, as a user starts it, and what the system says about its process."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.workload import METRICS
+
+TOKEN = "bench"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    """`tallybook serve` on a folder of its own."""
+
+    def __init__(self, data: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self._data = data
+        self._log = data.with_suffix(".log").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start and wait until it is ready; the seconds that took."""
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [
+                Path(sys.executable).parent / "tallybook",
+                "serve",
+                "--data",
+                self._data,
+                "--port",
+                str(self.port),
+            ],
+            env={**os.environ, "TALLYBOOK_API_TOKEN": TOKEN, "TALLYBOOK_SANDBOX_TOKEN": TOKEN + "-sandbox"},
+            stdout=self._log,
+            stderr=self._log,
+        )
+        while True:
+            if self._process.poll() is not None:
+                message = f"the server ended by itself; see {self._log.name}"
+                raise RuntimeError(message)
+            try:
+                self.ask("GET", "/readyz")
+            except OSError:
+                time.sleep(0.005)
+            else:
+                return time.perf_counter() - started
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> float:
+        """Ask it to end; the seconds that took."""
+        started = time.perf_counter()
+        self._end(signal.SIGTERM)
+        return time.perf_counter() - started
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Call an operation and decode its answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                message = f"{method} {path}: {answer.status} {content[:300]!r}"
+                raise RuntimeError(message)
+            return json.loads(content)
+        finally:
+            connection.close()
+
+    def make_metrics(self) -> list[str]:
+        """Create the metrics of the workload; their ids."""
+        made = [self.ask("POST", "/v1/billable-metrics/create", metric) for metric in METRICS]
+        ids = [answer["data"]["id"] for answer in made]
+        today = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
+        tomorrow = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + 86_400))
+        asked = {"window_size": "NONE", "starting_on": today, "ending_before": tomorrow}
+        self.ask("POST", "/v1/usage", {**asked, "billable_metrics": [{"id": one} for one in ids]})
+        return ids
+
+    def status(self) -> dict[str, int]:
+        """How far metering has come."""
+        found: dict[str, int] = self.ask("GET", "/tallybook/v1/usage/status")["data"]
+        return found
+
+    def cpu_s(self) -> float:
+        """Processor time used so far."""
+        fields = self._proc("stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory_mb(self) -> float:
+        """Resident memory."""
+        pages = int(self._proc("statm").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def _proc(self, name: str) -> str:
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/{name}").read_text()
