@@ -94,8 +94,8 @@ def _others(figures: "Figures") -> list[str]:
             "p99 < 250 ms",
         ),
         (
-            f"memory with {memory['stored_events']:,.0f} stored events, seconds after the load",
-            f"{memory['loaded_mb']:.0f} MB ({memory['empty_mb']:.0f} MB empty, {per_event:.0f} bytes an event)",
+            f"memory with {memory['stored_events']:,.0f} stored events",
+            f"{memory['loaded_mb']:.0f} MB, {memory['empty_mb']:.0f} MB empty, {per_event:.0f} bytes each",
             "< 300 MB at 1 M, + ≤ 32 bytes an event",
         ),
         ("start on an empty folder", f"{restart['empty_s']} s", "< 2 s"),

@@ -32,11 +32,10 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 TOKEN = "kill-nine"
-CUSTOMER_ALIAS = "audited"
 LOT = 100
 CLIENTS = 6
 READY_S = 60
-LOTS_PER_QUESTION = 150
+LOTS_PER_CUSTOMER = 200
 BODIES_KEPT = 400
 NEW_METRIC_EVERY = 20
 METRICS_MAX = 6
@@ -183,7 +182,7 @@ def _body(batch: list[tuple[int, int]]) -> str:
         [
             {
                 "transaction_id": f"{lot}/{place}",
-                "customer_id": CUSTOMER_ALIAS,
+                "customer_id": _alias(lot // LOTS_PER_CUSTOMER),
                 "event_type": "work" if lot % 2 else "play",
                 "timestamp": (now - timedelta(hours=place % 7, seconds=lot % 3_000)).isoformat(),
                 "properties": {"lot": str(lot), "weight": str(1 << place), "kind": ("a", "b")[place % 2]},
@@ -193,15 +192,17 @@ def _body(batch: list[tuple[int, int]]) -> str:
     )
 
 
+def _alias(block: int) -> str:
+    return f"audited-{block}"
+
+
 class Auditor:
     """Asks the server for every lot and compares with the books."""
 
     def __init__(self, server: Server, books: Books) -> None:
         self._server, self._books = server, books
         self._metrics: list[tuple[str, str]] = []
-        self._customer = server.ask(
-            "POST", "/v1/customers", {"name": "Audited", "ingest_aliases": [CUSTOMER_ALIAS]}
-        )["data"]["id"]
+        self._customers: dict[int, str] = {}
 
     def make_metrics(self) -> None:
         """One metric that sums weights and one that counts, both by lot."""
@@ -222,14 +223,24 @@ class Auditor:
     def audit(self, lots: Iterable[int]) -> list[str]:
         """What is wrong with these lots, in words."""
         wrong: list[str] = []
-        ordered = sorted(lots)
-        for start in range(0, len(ordered), LOTS_PER_QUESTION):
-            part = ordered[start : start + LOTS_PER_QUESTION]
+        blocks: dict[int, list[int]] = {}
+        for lot in sorted(lots):
+            blocks.setdefault(lot // LOTS_PER_CUSTOMER, []).append(lot)
+        for block, part in blocks.items():
+            customer = self._customer(block)
             for number in range(0, len(self._metrics), 2):
-                sums, counts = (self._values(self._metrics[number + n][1], part) for n in (0, 1))
+                sums, counts = (self._values(customer, self._metrics[number + n][1], part) for n in (0, 1))
                 for lot in part:
                     wrong += self._compare(lot, sums.get(str(lot), 0), counts.get(str(lot), 0), number)
         return wrong
+
+    def _customer(self, block: int) -> str:
+        """The customer of a block of lots; made after its first events."""
+        known = self._customers.get(block)
+        if known is None:
+            body = {"name": f"Customer {block}", "ingest_aliases": [_alias(block)]}
+            known = self._customers[block] = self._server.ask("POST", "/v1/customers", body)["data"]["id"]
+        return known
 
     def _compare(self, lot: int, total: int, count: int, number: int) -> list[str]:
         sent, acknowledged = self._books.sent.get(lot, 0), self._books.acknowledged.get(lot, 0)
@@ -243,13 +254,13 @@ class Auditor:
         self._books.tally["counted though not acknowledged"] += (total & ~acknowledged).bit_count()
         return []
 
-    def _values(self, metric: str, lots: list[int]) -> dict[str, int]:
+    def _values(self, customer: str, metric: str, lots: list[int]) -> dict[str, int]:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         question = {
             "window_size": "NONE",
             "starting_on": (today - timedelta(days=2)).isoformat(),
             "ending_before": (today + timedelta(days=1)).isoformat(),
-            "customer_ids": [self._customer],
+            "customer_ids": [customer],
             "billable_metrics": [{"id": metric, "group_by": {"key": "lot", "values": list(map(str, lots))}}],
         }
         found: Counter[str] = Counter()
