@@ -19,11 +19,13 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """Which hourly cells to read.
+    """Which cells to read.
 
     `customer_keys` None means every key. Hours are half-open, `[hour_from, hour_until)`. `grouping`
     is () for no grouping or properties that all lie in one declared group key of the metric, in any
-    order.
+    order. Without `cuts` cells are hourly. With them, ascending hours inside the bounds, each stretch
+    between neighbouring cuts and bounds is one cell, whose hour is the stretch's first: so () asks for
+    one cell over the whole time.
     """
 
     metric: MetricDefinition
@@ -31,6 +33,12 @@ class UsageQuestion:
     hour_from: int
     hour_until: int
     grouping: tuple[str, ...] = ()
+    cuts: tuple[int, ...] | None = None
+
+    @property
+    def borders(self) -> tuple[int, ...] | None:
+        """Where stretches begin and the last one ends; None for hourly cells."""
+        return None if self.cuts is None else (self.hour_from, *self.cuts, self.hour_until)
 
 
 class UsageReader(Protocol):

@@ -11,8 +11,8 @@ from tallybook.rating.model import (
     DatedTerms,
     InvoiceDraft,
     PricedProduct,
-    UsageHour,
     UsageSlice,
+    UsageSpan,
 )
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation
@@ -97,14 +97,14 @@ def account(*products: PricedProduct, period: Period = JANUARY, **metrics: Aggre
     )
 
 
-def amount(at: datetime, value: object, *group: str | None) -> UsageHour:
+def amount(at: datetime, value: object, *group: str | None) -> UsageSpan:
     """Usage of one hour whose sum, maximum, latest and one distinct text are all `value`."""
     number = Decimal(str(value))
     reading = Reading(hour_of(at) * 3_600_000_000, (hour_of(at), 0), number)
-    return UsageHour(hour_of(at), group, Tally(1, number, number, reading, frozenset([str(value)])))
+    return UsageSpan(hour_of(at), group, Tally(1, number, number, reading, frozenset([str(value)])))
 
 
-def invoice(terms_: AccountTerms, **usage: Sequence[UsageHour]) -> InvoiceDraft:
+def invoice(terms_: AccountTerms, **usage: Sequence[UsageSpan]) -> InvoiceDraft:
     """Rate an account whose metrics were used as given, by metric id."""
     pieces = [UsageSlice(need, tuple(usage.get(need.metric_id, ()))) for need in plan(terms_)]
     return rate(terms_, pieces).invoices[0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallybook.rating.account import plan, rate
-from tallybook.rating.model import UsageHour, UsageSlice
+from tallybook.rating.model import UsageNeed, UsageSlice, UsageSpan
 from tallybook.rating.rates import ruling_entry
 from tallybook.values.instant import hour_of, instant_of_hour
 from tallybook.values.metric import Aggregation
@@ -46,16 +46,16 @@ usage = st.lists(
 by_region = terms(pricing_group_key=("region",))
 
 
-def merged(items: list[UsageHour]) -> list[UsageHour]:
+def merged(items: list[UsageSpan]) -> list[UsageSpan]:
     """One record per hour and group, as metering gives them."""
     cells: dict[tuple[int, tuple[str | None, ...]], Tally] = {}
     for item in items:
         place = item.hour, item.group
         cells[place] = cells.get(place, Tally()).merge(item.tally)
-    return [UsageHour(hour, group, tally) for (hour, group), tally in cells.items()]
+    return [UsageSpan(hour, group, tally) for (hour, group), tally in cells.items()]
 
 
-def naive_total(rates: list[RateEntry], items: list[UsageHour], aggregation: Aggregation) -> Decimal:
+def naive_total(rates: list[RateEntry], items: list[UsageSpan], aggregation: Aggregation) -> Decimal:
     """Price each hour's increment by the entry that rules in it."""
     total = Decimal(0)
     for region in ("eu", "us"):
@@ -75,7 +75,7 @@ def naive_total(rates: list[RateEntry], items: list[UsageHour], aggregation: Agg
 
 @given(entries(), usage, st.sampled_from(list(Aggregation)))
 def test_the_bill_is_what_pricing_hour_by_hour_gives(
-    rates: list[RateEntry], items: list[UsageHour], aggregation: Aggregation
+    rates: list[RateEntry], items: list[UsageSpan], aggregation: Aggregation
 ) -> None:
     cells = merged(items)
     terms_ = account(product(rates, (None, by_region)), period=PERIOD, m=aggregation)
@@ -89,7 +89,7 @@ def test_the_bill_is_what_pricing_hour_by_hour_gives(
 
 @given(entries(), usage, hours, st.sampled_from(list(Aggregation)))
 def test_cutting_the_product_at_any_hour_changes_no_total(
-    rates: list[RateEntry], items: list[UsageHour], cut: object, aggregation: Aggregation
+    rates: list[RateEntry], items: list[UsageSpan], cut: object, aggregation: Aggregation
 ) -> None:
     cells = merged(items)
     plain = product(rates, (None, by_region))
@@ -101,7 +101,7 @@ def test_cutting_the_product_at_any_hour_changes_no_total(
 
 @given(entries(), usage, st.randoms(use_true_random=False))
 def test_the_order_of_definitions_and_usage_changes_nothing(
-    rates: list[RateEntry], items: list[UsageHour], shuffler: random.Random
+    rates: list[RateEntry], items: list[UsageSpan], shuffler: random.Random
 ) -> None:
     cells = merged(items)
     other = replace(product([entry(1)]), product_id="q")
@@ -115,3 +115,24 @@ def test_the_order_of_definitions_and_usage_changes_nothing(
     shuffled = [UsageSlice(need, tuple(cells if need.grouping else ())) for need in plan(again)]
     shuffler.shuffle(shuffled)
     assert rate(again, shuffled) == expected
+
+
+@given(entries(), usage, hours, st.sampled_from(list(Aggregation)))
+def test_usage_that_comes_merged_between_the_cuts_gives_the_same_bill(
+    rates: list[RateEntry], items: list[UsageSpan], cut: object, aggregation: Aggregation
+) -> None:
+    cells = merged(items)
+    renamed = product(rates, (None, by_region), (cut, replace(by_region, name="renamed")))
+    terms_ = account(renamed, period=PERIOD, m=aggregation)
+    needs = plan(terms_)
+    hourly = [UsageSlice(need, tuple(cells)) for need in needs]
+    spans = [
+        UsageSlice(need, tuple(merged([replace(item, hour=start_of(need, item.hour)) for item in cells])))
+        for need in needs
+    ]
+    assert rate(terms_, spans) == rate(terms_, hourly)
+
+
+def start_of(need: UsageNeed, hour: int) -> int:
+    """The cut or bound at or before an hour."""
+    return max(border for border in (need.hour_from, *need.cuts) if border <= hour)

@@ -1,6 +1,7 @@
 """Merges stored and recent cells into the answer to one question."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 
 from tallybook.metering.cells import Group, Series, SeriesKey
 from tallybook.ports import UsageQuestion
@@ -8,15 +9,20 @@ from tallybook.values.usage import Tally, UsageCell
 
 
 class Merge:
-    """Merges cells of a stored grouping into a coarser one."""
+    """Merges cells of a stored grouping into a coarser one, and hours into stretches."""
 
-    def __init__(self, stored: tuple[str, ...], wanted: tuple[str, ...]) -> None:
-        """Merge what is grouped by `stored` into groups by `wanted`."""
+    def __init__(
+        self, stored: tuple[str, ...], wanted: tuple[str, ...], borders: Sequence[int] | None
+    ) -> None:
+        """Merge what is grouped by `stored` into groups by `wanted`, hours between borders into one."""
+        self._borders = borders
         self._picks = [stored.index(name) for name in wanted]
         self._tallies: dict[tuple[str, int, Group], Tally] = {}
 
     def add(self, customer_key: str, hour: int, group: Group, tally: Tally) -> None:
         """Merge one cell in."""
+        if self._borders is not None:
+            hour = self._borders[bisect_right(self._borders, hour) - 1]
         key = (customer_key, hour, tuple([group[pick] for pick in self._picks]))
         known = self._tallies.get(key)
         self._tallies[key] = tally if known is None else known.merge(tally)

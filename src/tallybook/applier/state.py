@@ -163,13 +163,16 @@ class State:
             message = f"group_key: {list(question.grouping)} is not within a declared group key of the metric"
             raise Invalid(message)
         keys = None if question.customer_keys is None else sorted(question.customer_keys)
+        borders = question.borders
         hours = (question.hour_from, question.hour_until)
         while True:
-            checkpoint, cells = self._store.read(number, grouping, keys, *hours, definition.aggregation)
+            checkpoint, cells = self._store.read(
+                number, grouping, keys, borders or hours, definition.aggregation, is_hourly=borders is None
+            )
             with self._lock:
                 if checkpoint < self._stored.checkpoint:
                     continue  # a checkpoint ended in between: what it stored was not read
-                merged = Merge(stored_groupings(definition)[grouping], question.grouping)
+                merged = Merge(stored_groupings(definition)[grouping], question.grouping, borders)
                 if checkpoint == self._stored.checkpoint:
                     merged.add_recent(self._flushing, number, grouping, question)
                 merged.add_recent(self._folder.cells, number, grouping, question)

@@ -9,11 +9,12 @@ from tallybook.rating.model import (
     ContractTerms,
     InvoiceDraft,
     InvoiceKind,
-    UsageHour,
+    PricedProduct,
     UsageNeed,
     UsageSlice,
+    UsageSpan,
 )
-from tallybook.rating.segments import terms_windows
+from tallybook.rating.segments import TermsWindow, priced_windows, terms_windows
 from tallybook.rating.statements import StatementSchedule, statement_periods
 from tallybook.rating.usage_lines import Series, SeriesKey, grouping_of, usage_lines
 from tallybook.values.instant import hour_of
@@ -38,20 +39,33 @@ def open_periods(
 
 
 def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
-    """The usage that `rate` needs: one need per metric and grouping, over all periods that use it."""
-    spans: dict[SeriesKey, list[int]] = {}
+    """The usage that `rate` needs: one need per metric and grouping, over all periods that use it.
+
+    It is cut wherever a period begins or ends, or a product's terms or rate change.
+    """
+    borders: dict[SeriesKey, set[int]] = {}
     for contract in account.contracts:
         for product in contract.products:
             for period in contract.periods:
-                for window in terms_windows(product, period):
+                windows = terms_windows(product, period)
+                edges = _edges(period, product, windows)
+                for window in windows:
                     metric_id = window.terms.billable_metric_id
                     if metric_id is not None:
-                        hours = [hour_of(period.starting_at), hour_of(period.ending_before)]
-                        spans.setdefault((metric_id, grouping_of(window.terms)), []).extend(hours)
-    return tuple(
-        UsageNeed(metric_id, grouping, min(hours), max(hours))
-        for (metric_id, grouping), hours in sorted(spans.items())
-    )
+                        borders.setdefault((metric_id, grouping_of(window.terms)), set()).update(edges)
+    needs = []
+    for (metric_id, grouping), hours in sorted(borders.items()):
+        first, *cuts, last = sorted(hours)
+        needs.append(UsageNeed(metric_id, grouping, first, last, tuple(cuts)))
+    return tuple(needs)
+
+
+def _edges(period: Period, product: PricedProduct, windows: Sequence[TermsWindow]) -> set[int]:
+    """The hours at which something about a product changes in a period, its ends included."""
+    periods = [period, *(window.period for window in windows)]
+    for parts in priced_windows(product, windows).values():
+        periods.extend(part.period for part in parts)
+    return {hour_of(edge) for item in periods for edge in (item.starting_at, item.ending_before)}
 
 
 def rate(account: AccountTerms, usage: Iterable[UsageSlice]) -> AccountBooks:
@@ -59,8 +73,8 @@ def rate(account: AccountTerms, usage: Iterable[UsageSlice]) -> AccountBooks:
 
     The result depends on the arguments alone; the order of slices and of contracts does not matter.
     """
-    by_series: dict[SeriesKey, Sequence[UsageHour]] = {
-        (piece.need.metric_id, piece.need.grouping): piece.hours for piece in usage
+    by_series: dict[SeriesKey, Sequence[UsageSpan]] = {
+        (piece.need.metric_id, piece.need.grouping): piece.spans for piece in usage
     }
     contracts = sorted(account.contracts, key=lambda item: (item.starting_at, item.contract_id))
     invoices = [
@@ -75,9 +89,9 @@ def _usage_invoice(
     account: AccountTerms,
     contract: ContractTerms,
     period: Period,
-    by_series: Mapping[SeriesKey, Sequence[UsageHour]],
+    by_series: Mapping[SeriesKey, Sequence[UsageSpan]],
 ) -> InvoiceDraft:
-    series = {key: _within(hours, period) for key, hours in by_series.items()}
+    series = {key: _within(spans, period) for key, spans in by_series.items()}
     lines = tuple(
         line
         for product in contract.products
@@ -94,11 +108,11 @@ def _usage_invoice(
     )
 
 
-def _within(hours: Iterable[UsageHour], period: Period) -> Series:
-    """The hours of a period by group, ascending."""
+def _within(spans: Iterable[UsageSpan], period: Period) -> Series:
+    """The spans of a period by group, ascending."""
     start, end = hour_of(period.starting_at), hour_of(period.ending_before)
-    groups: dict[tuple[str | None, ...], list[UsageHour]] = {}
-    for item in sorted(hours, key=lambda item: item.hour):
+    groups: dict[tuple[str | None, ...], list[UsageSpan]] = {}
+    for item in sorted(spans, key=lambda item: item.hour):
         if start <= item.hour < end:
             groups.setdefault(item.group, []).append(item)
     return groups

@@ -68,17 +68,22 @@ class AccountTerms:
 
 @dataclass(frozen=True, slots=True)
 class UsageNeed:
-    """Usage that rating asks for: one metric in one grouping over whole UTC hours, half-open."""
+    """Usage that rating asks for: one metric in one grouping over whole UTC hours, half-open.
+
+    What lies between two neighbouring `cuts` (hours inside the bounds, ascending) may come as one span:
+    nothing that rating looks at changes there.
+    """
 
     metric_id: str
     grouping: tuple[str, ...]
     hour_from: int
     hour_until: int
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class UsageHour:
-    """What one group used in one hour, over all keys of the customer."""
+class UsageSpan:
+    """What one group used from an hour on up to at most the next cut, over all keys of the customer."""
 
     hour: int
     group: tuple[str | None, ...]
@@ -87,10 +92,10 @@ class UsageHour:
 
 @dataclass(frozen=True, slots=True)
 class UsageSlice:
-    """The answer to a need: hours with usage, ascending."""
+    """The answer to a need: spans with usage, ascending."""
 
     need: UsageNeed
-    hours: tuple[UsageHour, ...]
+    spans: tuple[UsageSpan, ...]
 
 
 class LineKind(StrEnum):

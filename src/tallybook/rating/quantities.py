@@ -8,7 +8,7 @@ latest can fall.
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
-from tallybook.rating.model import UsageHour
+from tallybook.rating.model import UsageSpan
 from tallybook.values.metric import Aggregation
 from tallybook.values.pricing import ConversionOperation, QuantityConversion, QuantityRounding
 from tallybook.values.quantity import ZERO, add, divide, multiply, round_to
@@ -30,16 +30,17 @@ _FOLDERS: dict[Aggregation, _Folder] = {Aggregation.COUNT: _count, Aggregation.S
 
 
 def running_values(
-    aggregation: Aggregation, hours: Iterable[UsageHour], borders: Sequence[int]
+    aggregation: Aggregation, spans: Iterable[UsageSpan], borders: Sequence[int]
 ) -> list[Decimal]:
-    """V at each border, from hours in ascending order; nothing yet counts as 0.
+    """V at each border, from spans in ascending order; nothing yet counts as 0.
 
-    `borders` are hours since 1970, ascending; usage before the first border is part of every V.
+    `borders` are hours since 1970, ascending; usage before the first border is part of every V. No
+    span reaches over a border.
     """
     fold = _FOLDERS.get(aggregation, Tally.merge)
     values: list[Decimal] = []
     tally = Tally()
-    pending = iter(hours)
+    pending = iter(spans)
     item = next(pending, None)
     for border in borders:
         while item is not None and item.hour < border:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tallybook.rating.model import Line, LineKind, LineTrail, PresentationValues, PricedProduct, UsageHour
+from tallybook.rating.model import Line, LineKind, LineTrail, PresentationValues, PricedProduct, UsageSpan
 from tallybook.rating.prices import charge
 from tallybook.rating.quantities import convert, round_quantity, running_values
 from tallybook.rating.segments import PricedWindow, priced_windows, terms_windows
@@ -16,8 +16,8 @@ from tallybook.values.period import Period
 from tallybook.values.pricing import GroupValues, ProductTerms
 from tallybook.values.quantity import ZERO, add, subtract
 
-Series = Mapping[tuple[str | None, ...], Sequence[UsageHour]]
-"""The hours of one metric and grouping in one period, ascending, by group."""
+Series = Mapping[tuple[str | None, ...], Sequence[UsageSpan]]
+"""The spans of one metric and grouping in one period, ascending, by group."""
 SeriesKey = tuple[str, tuple[str, ...]]
 """Metric id and grouping."""
 LineGroup = tuple[GroupValues, PresentationValues]
@@ -34,13 +34,13 @@ class _Portion:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """One group's running value at every border of the product, and the hours that have usage."""
+    """One group's running value at every border of the product, and where spans with usage begin."""
 
     values: Mapping[int, Decimal]
     hours: Sequence[int]
 
     def has_usage(self, start: int, end: int) -> bool:
-        """Whether any hour of [start, end) has usage."""
+        """Whether there is usage in [start, end)."""
         place = bisect_left(self.hours, start)
         return place < len(self.hours) and self.hours[place] < end
 

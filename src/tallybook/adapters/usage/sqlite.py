@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,7 +19,7 @@ import msgspec
 from tallybook.adapters.usage.rows import merge
 from tallybook.metering.cells import ActiveMetric, Group, Series, SeriesKey
 from tallybook.values.metric import Aggregation, MetricDefinition
-from tallybook.values.quantity import add
+from tallybook.values.quantity import add, total
 from tallybook.values.usage import Reading, Tally
 
 _SCHEMA = (
@@ -38,6 +39,9 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
 )
 _KEYS_PER_QUERY = 400
+_BORDERS_ADDED_UP = 64
+"""With more stretches than this it is quicker to read the cells."""
+_ADDED_UP = (Aggregation.COUNT, Aggregation.SUM)
 _BITMAPS = msgspec.msgpack.Decoder(dict[int, bytes])
 
 
@@ -139,23 +143,31 @@ class CellStore:
         metric: int,
         grouping: int,
         customer_keys: Sequence[str] | None,
-        hour_from: int,
-        hour_until: int,
+        borders: Sequence[int],
         aggregation: Aggregation,
+        *,
+        is_hourly: bool,
     ) -> tuple[int, list[StoredCell]]:
-        """The number of the last checkpoint, and the cells as of it."""
-        with self._connection() as connection:
-            connection.execute("BEGIN")
+        """The number of the last checkpoint, and the cells as of it between the outer borders.
+
+        Cells may come merged between borders, unless `is_hourly`; then their hour is the border
+        before them.
+        """
+        is_added_up = aggregation in _ADDED_UP and not is_hourly and len(borders) <= _BORDERS_ADDED_UP
+        with self._snapshot() as connection:
+            checkpoint = _progress(connection).checkpoint
             try:
-                checkpoint = _progress(connection).checkpoint
-                bounds = (metric, grouping, hour_from, hour_until)
-                rows = _select(connection, _CELLS, bounds, customer_keys)
-                values: dict[tuple[str, int, str], set[str]] = {}
-                if aggregation is Aggregation.UNIQUE:
-                    for row in _select(connection, _DISTINCTS, bounds, customer_keys):
-                        values.setdefault(row[:3], set()).add(row[3])
-            finally:
-                connection.execute("COMMIT")
+                if is_added_up:
+                    return checkpoint, list(_sums(connection, (metric, grouping), borders, customer_keys))
+            except sqlite3.OperationalError as error:
+                if "overflow" not in str(error):
+                    raise
+            bounds = (metric, grouping, borders[0], borders[-1])
+            rows = _select(connection, _CELLS, bounds, customer_keys)
+            values: dict[tuple[str, int, str], set[str]] = {}
+            if aggregation is Aggregation.UNIQUE:
+                for row in _select(connection, _DISTINCTS, bounds, customer_keys):
+                    values.setdefault(row[:3], set()).add(row[3])
         return checkpoint, [_cell(row, values.get(row[:3], ())) for row in rows]
 
     def close(self) -> None:
@@ -179,6 +191,16 @@ class CellStore:
             yield connection
         finally:
             self._idle.put(connection)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one state of the store."""
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -209,13 +231,19 @@ def _store_metric(connection: sqlite3.Connection, item: ActiveMetric, filled_unt
 _CellRow = tuple[
     str, int, str, int, int, str | None, str | None, int | None, int | None, int | None, str | None
 ]
+_SUMS = (
+    """SELECT json_group_array(json_array(customer_key, members, count, whole, exact)) FROM (
+        SELECT customer_key, members, sum(count) AS count, sum(whole) AS whole, group_concat(exact) AS exact
+        FROM cells WHERE {where} GROUP BY customer_key, members)""",
+    msgspec.json.Decoder(list[tuple[str, str, int, int, str | None]]),
+)
 _CELLS = (
     """SELECT json_group_array(json_array(customer_key, hour, members,
-        count, whole, exact, max, latest_at, latest_row, latest_index, latest)) FROM cells""",
+        count, whole, exact, max, latest_at, latest_row, latest_index, latest)) FROM cells WHERE {where}""",
     msgspec.json.Decoder(list[_CellRow]),
 )
 _DISTINCTS = (
-    "SELECT json_group_array(json_array(customer_key, hour, members, value)) FROM distincts",
+    "SELECT json_group_array(json_array(customer_key, hour, members, value)) FROM distincts WHERE {where}",
     msgspec.json.Decoder(list[tuple[str, int, str, str]]),
 )
 
@@ -226,20 +254,35 @@ def _select(
     bounds: tuple[int, int, int, int],
     customer_keys: Sequence[str] | None,
 ) -> list[Any]:
-    select, decoder = what
-    metric, grouping, hour_from, hour_until = bounds
-    query = f"{select} WHERE metric = ? AND grouping = ? AND hour >= ? AND hour < ?"
-    arguments = (metric, grouping, hour_from, hour_until)
+    query, decoder = what
+    where = "metric = ? AND grouping = ? AND hour >= ? AND hour < ?"
     if customer_keys is None:
-        found: list[Any] = decoder.decode(connection.execute(query, arguments).fetchone()[0])
+        text = connection.execute(query.format(where=where), bounds).fetchone()[0]
+        found: list[Any] = decoder.decode(text)
         return found
     rows: list[Any] = []
     for start in range(0, len(customer_keys), _KEYS_PER_QUERY):
         part = customer_keys[start : start + _KEYS_PER_QUERY]
-        marks = ",".join("?" * len(part))
-        text = connection.execute(f"{query} AND customer_key IN ({marks})", (*arguments, *part)).fetchone()[0]
+        marked = f"{where} AND customer_key IN ({','.join('?' * len(part))})"
+        text = connection.execute(query.format(where=marked), (*bounds, *part)).fetchone()[0]
         rows += decoder.decode(text)
     return rows
+
+
+def _sums(
+    connection: sqlite3.Connection,
+    series: tuple[int, int],
+    borders: Sequence[int],
+    customer_keys: Sequence[str] | None,
+) -> Iterator[StoredCell]:
+    """Counts and sums between borders, added up by the database; raises where 64 bits do not hold them."""
+    for start, end in pairwise(borders):
+        for key, members, count, whole, exact in _select(
+            connection, _SUMS, (*series, start, end), customer_keys
+        ):
+            parts = [] if exact is None else list(map(Decimal, exact.split(",")))
+            tally = Tally(count=count, sum=total([Decimal(whole), *parts]))
+            yield StoredCell(key, start, _GROUP.decode(members), tally)
 
 
 _GROUP = msgspec.json.Decoder(tuple[str | None, ...])
@@ -250,10 +293,10 @@ def _cell(row: tuple[Any, ...], values: Iterable[str]) -> StoredCell:
     reading = None
     if latest is not None:
         reading = Reading(at, (log_row, index), Decimal(latest))
-    total = Decimal(whole)
+    small = Decimal(whole)
     tally = Tally(
         count=count,
-        sum=total if exact is None else add(total, Decimal(exact)),
+        sum=small if exact is None else add(small, Decimal(exact)),
         max=None if maximum is None else Decimal(maximum),
         latest=reading,
         distinct=frozenset(values),

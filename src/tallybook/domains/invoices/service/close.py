@@ -47,7 +47,7 @@ def _of_invoice(rated_from: RatedFrom, invoice: Invoice) -> RatedFrom:
     return RatedFrom(
         terms=replace(terms, contracts=tuple(replace(item, periods=(period,)) for item in terms.contracts)),
         usage=tuple(
-            replace(piece, hours=tuple(item for item in piece.hours if item.hour in hours))
+            replace(piece, spans=tuple(item for item in piece.spans if item.hour in hours))
             for piece in rated_from.usage
         ),
     )

@@ -19,9 +19,9 @@ from tallybook.rating.model import (
     ContractTerms,
     DatedTerms,
     PricedProduct,
-    UsageHour,
     UsageNeed,
     UsageSlice,
+    UsageSpan,
 )
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.money import USD_CENTS_ID
@@ -124,11 +124,11 @@ class Loader:
         return {key: self._metrics[key] for key in sorted(ids)}
 
     def _slice(self, need: UsageNeed, metric: MetricDefinition, keys: frozenset[str]) -> UsageSlice:
-        question = UsageQuestion(metric, keys, need.hour_from, need.hour_until, need.grouping)
+        question = UsageQuestion(metric, keys, need.hour_from, need.hour_until, need.grouping, need.cuts)
         merged: dict[tuple[int, tuple[str | None, ...]], Tally] = {}
         for cell in self.tx.usage.read(question):
             place = cell.hour, cell.group
             known = merged.get(place)
             merged[place] = cell.tally if known is None else known.merge(cell.tally)
-        hours = tuple(UsageHour(hour, group, tally) for (hour, group), tally in merged.items())
-        return UsageSlice(need, tuple(sorted(hours, key=lambda item: item.hour)))
+        spans = tuple(UsageSpan(hour, group, tally) for (hour, group), tally in merged.items())
+        return UsageSlice(need, tuple(sorted(spans, key=lambda item: item.hour)))
