@@ -64,6 +64,16 @@ class Windows:
         """The hour at which a window ends."""
         return self.hour_until if index + 1 >= self.count else self.start_of(index + 1)
 
+    def cuts_between(self, start: int, end: int) -> tuple[int, ...] | None:
+        """Where windows begin inside a stretch; None for hours, which need no merging.
+
+        >>> Windows(WindowSize.DAY, 0, 96).cuts_between(10, 60)
+        (24, 48)
+        """
+        if self.size is WindowSize.HOUR:
+            return None
+        return tuple(map(self.start_of, range(self.index_of(start) + 1, self.index_of(end - 1) + 1)))
+
     def period_of(self, index: int) -> Period:
         """A window as instants."""
         return Period(instant_of_hour(self.start_of(index)), instant_of_hour(self.end_of(index)))

@@ -48,15 +48,15 @@ class Source:
         folded: Folded = {}
         self.budget.reads -= 1
         last = min(first + count, windows.count) - 1
-        for cells in self._stretches(windows.start_of(first), windows.end_of(last)):
+        for cells in self._stretches(windows, windows.start_of(first), windows.end_of(last)):
             for cell in cells:
                 if self.keep is None or self.keep(cell.group):
                     groups = folded.setdefault(windows.index_of(cell.hour), {})
                     groups.setdefault(cell.group, Running()).add(cell.tally)
         return folded
 
-    def _stretches(self, hour_from: int, hour_until: int) -> Iterator[list[UsageCell]]:
-        """The cells of a range, newest stretch first.
+    def _stretches(self, windows: Windows, hour_from: int, hour_until: int) -> Iterator[list[UsageCell]]:
+        """The cells of a range, newest stretch first; none reaches over the border of a window.
 
         A stretch is short enough to hold in memory; after one without cells the next is twice as
         long, so that decades without usage cost a few reads.
@@ -66,7 +66,8 @@ class Source:
         while end > hour_from:
             start = max(hour_from, end - length)
             self.budget.reads -= 1
-            question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping)
+            cuts = windows.cuts_between(start, end)
+            question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, cuts)
             cells = self.tx.usage.read(question)
             yield cells
             end = start
