@@ -44,6 +44,11 @@ class Customer:
         """The first key usable in events: the first alias, else the id (metering.md 1.4)."""
         return self.aliases[0] if self.aliases else self.id
 
+    @property
+    def usage_keys(self) -> frozenset[str]:
+        """The keys under which the customer's usage arrives: its id and its aliases (metering.md 1.4)."""
+        return frozenset((self.id, *self.aliases))
+
     def status_at(self, instant: datetime) -> StatusChange | None:
         """The change of billable status in force at `instant`; None while none is."""
         past = [change for change in self.status_changes if change.effective_at <= instant]

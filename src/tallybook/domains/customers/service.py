@@ -75,9 +75,8 @@ def require_active(tx: ReadTx, customer_id: str, field_name: str = "customer_id"
 
 
 def usage_keys(tx: ReadTx, customer_id: str) -> frozenset[str]:
-    """The keys under which the customer's usage arrives: its id and its aliases (metering.md 1.4)."""
-    customer = get_customer(tx, customer_id)
-    return frozenset((customer.id, *customer.aliases))
+    """The keys of `Customer.usage_keys`. Raises NotFound."""
+    return get_customer(tx, customer_id).usage_keys
 
 
 def owners_of(tx: ReadTx, keys: Iterable[str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Open periods become rated invoices: the one way in which draft and final invoices come about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tallybook.domains import custom_fields
 from tallybook.domains.contracts import Contract
@@ -11,18 +11,22 @@ from tallybook.kit.db.tx import ReadTx
 from tallybook.rating.account import open_periods, rate
 from tallybook.rating.model import InvoiceDraft
 from tallybook.values.ids import usage_invoice_id
+from tallybook.values.instant import later_by
 from tallybook.values.period import Period
 
 
-def stubs_of(loader: Loader, contracts: Sequence[Contract]) -> list[Stub]:
-    """The usage invoices that exist but are not final yet, of contracts that are not archived."""
+def stubs_of(loader: Loader, contracts: Iterable[Contract]) -> Iterator[Stub]:
+    """The usage invoices that exist but are not final yet, of contracts that are not archived.
+
+    Those of one contract come in order of time, each worked out only when it is asked for.
+    """
     tx = loader.tx
-    return [
+    return (
         Stub(
             id=usage_invoice_id(tx.environment, contract.id, period.starting_at),
             contract_id=contract.id,
             period=period,
-            issued_at=period.ending_before + tx.grace,
+            issued_at=later_by(period.ending_before, tx.grace),
             credit_type_id=loader.fiat_of(contract),
         )
         for contract in contracts
@@ -30,7 +34,7 @@ def stubs_of(loader: Loader, contracts: Sequence[Contract]) -> list[Stub]:
         for period in open_periods(
             contract.schedule, contract.starting_at, contract.ending_before, contract.billed_until, tx.now
         )
-    ]
+    )
 
 
 def build(
@@ -41,7 +45,7 @@ def build(
     for stub in stubs:
         periods.setdefault(stub.contract_id, []).append(stub.period)
     wanted = [contracts[key] for key in periods]
-    rated_from = loader.load(customer.id, periods, wanted)
+    rated_from = loader.load(customer, periods, wanted)
     ids = {(stub.contract_id, stub.period): stub.id for stub in stubs}
     invoices = [
         Invoice(

@@ -5,10 +5,11 @@ look-up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tallybook.domains import customers, metrics, products, rate_cards
+from tallybook.domains import metrics, products, rate_cards
 from tallybook.domains.contracts import Contract
+from tallybook.domains.customers import Customer
 from tallybook.domains.invoices.model import RatedFrom
 from tallybook.domains.rate_cards import RateCard
 from tallybook.kit.db.tx import ReadTx
@@ -52,25 +53,20 @@ class Loader:
         return self._head(contract.rate_card_id).fiat_credit_type_id
 
     def load(
-        self, customer_id: str, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
+        self, customer: Customer, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
     ) -> RatedFrom:
         """What rating the given periods (by contract id) of a customer's contracts needs."""
         terms = AccountTerms(
-            customer_id=customer_id,
+            customer_id=customer.id,
             contracts=tuple(self._contract(item, tuple(periods[item.id])) for item in contracts),
             aggregations={},
             grace=self.tx.grace,
         )
         needs = plan(terms)
         definitions = self._definitions({need.metric_id for need in needs})
-        terms = AccountTerms(
-            customer_id=customer_id,
-            contracts=terms.contracts,
-            aggregations={key: definition.aggregation for key, definition in definitions.items()},
-            grace=terms.grace,
-        )
-        keys = customers.usage_keys(self.tx, customer_id)
-        usage = tuple(self._slice(need, definitions[need.metric_id], keys) for need in needs)
+        aggregations = {key: definition.aggregation for key, definition in definitions.items()}
+        terms = replace(terms, aggregations=aggregations)
+        usage = tuple(self._slice(need, definitions[need.metric_id], customer.usage_keys) for need in needs)
         return RatedFrom(terms=terms, usage=usage)
 
     def _contract(self, contract: Contract, periods: tuple[Period, ...]) -> ContractTerms:
