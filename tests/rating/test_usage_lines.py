@@ -70,6 +70,28 @@ def test_product_without_pricing_key_shows_a_line_for_no_usage() -> None:
     assert shown(invoice(account(product([entry(7)])))) == [("01.00-01.00", "0", "7", "0")]
 
 
+def test_every_window_without_group_keys_has_a_line() -> None:
+    """5 units at 2 before the change = 10, nothing at 3 after it."""
+    tokens = product([entry(2), entry(3, day(11), added=1)])
+    assert shown(invoice(account(tokens), m=[amount(day(1), 5)])) == [
+        ("01.00-11.00", "5", "2", "10"),
+        ("11.00-01.00", "0", "3", "0"),
+    ]
+
+
+def test_product_that_loses_its_pricing_key_shows_a_line_from_then_on() -> None:
+    keyed, bare = terms(pricing_group_key=("region",)), terms()
+    tokens = product([entry(2, region="eu"), entry(3, added=1)], (None, keyed), (day(11), bare))
+    agreed = account(tokens)
+    usage = [
+        UsageSlice(need, (amount(day(1), 5, *(["eu"] if need.grouping else [])),)) for need in plan(agreed)
+    ]
+    assert shown(rate(agreed, usage).invoices[0]) == [
+        ("11.00-01.00", "0", "3", "0"),
+        ("01.00-11.00", "5", "2", "10"),
+    ]
+
+
 def test_pricing_groups_are_charged_each_at_its_rate_and_shown_only_when_used() -> None:
     """eu: 3 x 2 = 6; us: 4 x 5 = 20; asia has a rate and no usage; mars has usage and no rate."""
     tokens = product(
@@ -110,6 +132,17 @@ def test_rounding_acts_on_the_groups_quantity_of_the_period() -> None:
     usage = [amount(day(1), "0.4"), amount(day(11), "0.4"), amount(day(21), "0.4")]
     draft = invoice(account(tokens), m=usage)
     assert [(line.quantity, line.total) for line in draft.lines] == [(1, 10), (0, 0), (1, 30)]
+
+
+def test_a_new_way_of_rounding_leaves_what_was_billed_before_it_alone() -> None:
+    """0.5 rounded up = 1 until the 11th; after it 0.7 as it is; then nothing is used."""
+    tokens = product(
+        [entry(10), entry(20, day(21), added=1)],
+        (None, terms(quantity_rounding=rounding("ROUND_UP", 0))),
+        (day(11), terms()),
+    )
+    draft = invoice(account(tokens), m=[amount(day(1), "0.5"), amount(day(11), "0.7")])
+    assert [(line.quantity, line.total) for line in draft.lines] == [(1, 10), (Decimal("0.7"), 7), (0, 0)]
 
 
 @pytest.mark.parametrize(

@@ -58,20 +58,30 @@ def usage_lines(
 ) -> list[Line]:
     """The lines of one product, by pricing values, presentation values and time.
 
-    Without a pricing group key there is a line even for no usage; with one, only for combinations
-    that have usage. Usage whose values match no rate gives no line.
+    In every window without a group key there is a line even for no usage; with a pricing group key,
+    only for combinations that have usage; with a presentation group key alone, an empty line only when
+    there is no usage in the whole period. Usage whose values match no rate gives no line.
     """
     priced = priced_windows(product, terms_windows(product, period))
     groups = _portions(priced, series, aggregations)
     lines = [line for group, portions in groups.items() for line in _lines(product, group, portions)]
-    if not groups:
-        idle = [_Portion(window, ZERO, ZERO) for window in priced.get((), ()) if _is_metered(window)]
-        lines = _lines(product, ((), ()), idle)
+    lines.extend(_idle_lines(product, priced.get((), ()), groups))
     return sorted(lines, key=_order)
 
 
-def _is_metered(window: PricedWindow) -> bool:
-    return window.terms.billable_metric_id is not None
+def _idle_lines(
+    product: PricedProduct, windows: Sequence[PricedWindow], groups: Mapping[LineGroup, Sequence[_Portion]]
+) -> list[Line]:
+    """The lines of windows without a pricing group key in which nothing was used."""
+    used = {portion.window.period for portion in groups.get(((), ()), ())}
+    idle = [
+        _Portion(window, ZERO, ZERO)
+        for window in windows
+        if window.terms.billable_metric_id is not None
+        and window.period not in used
+        and not (groups and window.terms.presentation_group_key)
+    ]
+    return _lines(product, ((), ()), idle)
 
 
 def _portions(
@@ -136,15 +146,16 @@ def _edges(window: PricedWindow) -> tuple[datetime, datetime]:
 def _lines(product: PricedProduct, group: LineGroup, portions: Sequence[_Portion]) -> list[Line]:
     """One line group through the period.
 
-    Rounding acts on the group's quantity of the period so far; each window shows the difference to
-    the one before (design decision 15), so the lines add up to the rounded whole.
+    Rounding acts on the group's quantity of the period so far; each window shows by how much that
+    grew in it (design decision 15), so the lines add up to the rounded whole. Each window rounds as
+    its own terms say: a new way of rounding leaves what was billed before it alone.
     """
     lines: list[Line] = []
-    converted = billed = ZERO
+    before = ZERO
     for portion in portions:
-        converted = add(converted, portion.converted)
-        quantity = subtract(round_quantity(converted, portion.window.terms.quantity_rounding), billed)
-        billed = add(billed, quantity)
+        after, rounding = add(before, portion.converted), portion.window.terms.quantity_rounding
+        quantity = subtract(round_quantity(after, rounding), round_quantity(before, rounding))
+        before = after
         lines.extend(_charged(product, group, portion, quantity))
     return lines
 
