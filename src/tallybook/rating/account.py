@@ -1,7 +1,8 @@
 """The two pure steps of rating: which usage is needed, and what follows from it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 
 from tallybook.rating.model import (
     AccountBooks,
@@ -17,7 +18,7 @@ from tallybook.rating.model import (
 from tallybook.rating.segments import TermsWindow, priced_windows, terms_windows
 from tallybook.rating.statements import StatementSchedule, statement_periods
 from tallybook.rating.usage_lines import Series, SeriesKey, grouping_of, usage_lines
-from tallybook.values.instant import hour_of
+from tallybook.values.instant import hour_of, later_by
 from tallybook.values.period import Period
 from tallybook.values.quantity import total
 
@@ -28,14 +29,10 @@ def open_periods(
     ending_before: datetime | None,
     billed_until: datetime | None,
     as_of: datetime,
-) -> tuple[Period, ...]:
-    """The statement periods of a contract that have begun by `as_of` and are not finalized yet."""
-    periods = []
-    for period in statement_periods(schedule, starting_at, ending_before, since=billed_until):
-        if period.starting_at > as_of:
-            break
-        periods.append(period)
-    return tuple(periods)
+) -> Iterator[Period]:
+    """The statement periods of a contract that have begun by `as_of` and are not finalized yet, in order."""
+    periods = statement_periods(schedule, starting_at, ending_before, since=billed_until)
+    return takewhile(lambda period: period.starting_at <= as_of, periods)
 
 
 def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
@@ -101,7 +98,7 @@ def _usage_invoice(
         kind=InvoiceKind.USAGE,
         contract_id=contract.contract_id,
         period=period,
-        issued_at=period.ending_before + account.grace,
+        issued_at=later_by(period.ending_before, account.grace),
         credit_type_id=contract.fiat_credit_type_id,
         lines=lines,
         total=total([line.total for line in lines]),

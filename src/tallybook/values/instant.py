@@ -14,6 +14,8 @@ from tallybook.values.errors import Invalid
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""Where the calendar ends."""
 
 _RFC3339 = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,30}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -93,6 +95,15 @@ def instant_of_micros(micros: int) -> datetime:
 def floor_hour(instant: datetime) -> datetime:
     """The full hour at or before `instant`."""
     return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def later_by(instant: datetime, span: timedelta) -> datetime:
+    """`instant` moved forward by `span`, or the end of the calendar where that comes first.
+
+    >>> later_by(LATEST, HOUR) == LATEST
+    True
+    """
+    return LATEST if instant > LATEST - span else instant + span
 
 
 def add_months(anchor: datetime, months: int) -> datetime:

@@ -393,3 +393,16 @@ def test_marketplace_takes_dollars_only(server: Server) -> None:
     assert "billing_provider_configuration" in refused.value.response.json()["message"]
     assert contract_of(client, customer, rate_card_id=cards[USD], billing_provider_configuration=choice)
     assert contract_of(client, customer, rate_card_id=cards[euro])
+
+
+def test_contract_may_run_to_the_end_of_the_calendar(server: Server) -> None:
+    """Its last statement cannot be issued a day after its end, so it is at the calendar's last instant."""
+    client = server.client
+    customer = customer_of(client)
+    end = "9999-12-31T23:00:00Z"
+    assert contract_of(client, customer, starting_at="9999-12-01T00:00:00Z", ending_before=end)
+    assert contract_of(client, customer, starting_at="9999-12-31T00:00:00Z")
+    server.move_clock(datetime(9999, 12, 31, 22, tzinfo=UTC))
+    (draft,) = client.v1.customers.invoices.list(customer_id=customer).data
+    assert draft.status == "DRAFT"
+    assert draft.issued_at == datetime.max.replace(tzinfo=UTC)

@@ -11,6 +11,7 @@ from tallybook.domains.contracts.service.show import contracts_of, get_contract
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.rating.statements import statement_periods
 from tallybook.values.ids import usage_invoice_id
+from tallybook.values.instant import later_by
 
 
 def due_contracts(tx: ReadTx, ended_by: datetime, count: int) -> list[Contract]:
@@ -38,7 +39,7 @@ def register_drafts(tx: Tx, contract: Contract) -> None:
     following = contract.next_statement()
     if following is None:
         return
-    open_until = following.ending_before + tx.grace
+    open_until = later_by(following.ending_before, tx.grace)
     periods = statement_periods(
         contract.schedule, contract.starting_at, contract.ending_before, since=contract.billed_until
     )

@@ -1,6 +1,7 @@
 """Closes statement periods: when the grace period is over, the draft is stored as it then stands."""
 
 from dataclasses import replace
+from itertools import islice, takewhile
 
 from tallybook.domains import contracts, customers
 from tallybook.domains.contracts import Contract
@@ -27,7 +28,8 @@ def close_contract(tx: Tx, loader: Loader, contract_id: str) -> int:
     Doing it again changes nothing: what is billed already is no longer open.
     """
     contract = contracts.get_contract(tx, contract_id)
-    due = [stub for stub in stubs_of(loader, [contract]) if stub.issued_at <= tx.now][:PERIODS_AT_ONCE]
+    over = takewhile(lambda stub: stub.issued_at <= tx.now, stubs_of(loader, [contract]))
+    due = list(islice(over, PERIODS_AT_ONCE))
     if not due:
         return 0
     customer = customers.get_customer(tx, contract.customer_id)
