@@ -45,6 +45,10 @@ class _Running:
         return place < len(self.hours) and self.hours[place] < end
 
 
+_ByPricing = Mapping[PresentationValues, Sequence[tuple[Mapping[str, str | None], _Running]]]
+"""Groups, as properties and running values, by their values of the pricing group key."""
+
+
 def grouping_of(terms: ProductTerms) -> tuple[str, ...]:
     """The grouping in which a product's usage is read: all its group keys, sorted."""
     return tuple(sorted({*terms.pricing_group_key, *terms.presentation_group_key}))
@@ -92,46 +96,48 @@ def _portions(
     """What each line group used in each window that has usage, in order of time."""
     windows = [window for parts in priced.values() for window in parts]
     borders = sorted({hour_of(edge) for window in windows for edge in _edges(window)})
-    known: dict[SeriesKey, dict[tuple[str | None, ...], _Running]] = {}
+    known: dict[tuple[SeriesKey, tuple[str, ...]], _ByPricing] = {}
     groups: dict[LineGroup, list[_Portion]] = {}
     for values, parts in priced.items():
+        names = tuple(name for name, _ in values)
         for window in parts:
             metric_id = window.terms.billable_metric_id
             if metric_id is None:
                 continue
             key = metric_id, grouping_of(window.terms)
-            if key not in known:
-                known[key] = _run(aggregations[metric_id], series.get(key, {}), borders)
-            for shown, portion in _used(window, dict(values), key[1], known[key]):
+            if (key, names) not in known:
+                known[key, names] = _run(aggregations[metric_id], key, series, borders, names)
+            for shown, portion in _used(window, known[key, names].get(values, ())):
                 groups.setdefault((values, shown), []).append(portion)
     return groups
 
 
 def _run(
-    aggregation: Aggregation, series: Series, borders: Sequence[int]
-) -> dict[tuple[str | None, ...], _Running]:
-    return {
-        group: _Running(
-            dict(zip(borders, running_values(aggregation, hours, borders), strict=True)),
-            [item.hour for item in hours],
+    aggregation: Aggregation,
+    key: SeriesKey,
+    series: Mapping[SeriesKey, Series],
+    borders: Sequence[int],
+    priced_by: tuple[str, ...],
+) -> _ByPricing:
+    """The running values of every group of a series, by the group's pricing values."""
+    running: dict[PresentationValues, list[tuple[Mapping[str, str | None], _Running]]] = {}
+    for group, spans in series.get(key, {}).items():
+        properties = dict(zip(key[1], group, strict=True))
+        values = running_values(aggregation, spans, borders)
+        usage = _Running(dict(zip(borders, values, strict=True)), [item.hour for item in spans])
+        running.setdefault(tuple((name, properties[name]) for name in priced_by), []).append(
+            (properties, usage)
         )
-        for group, hours in series.items()
-    }
+    return running
 
 
 def _used(
-    window: PricedWindow,
-    wanted: Mapping[str, str],
-    names: tuple[str, ...],
-    running: Mapping[tuple[str | None, ...], _Running],
+    window: PricedWindow, running: Sequence[tuple[Mapping[str, str | None], _Running]]
 ) -> Iterator[tuple[PresentationValues, _Portion]]:
     """What each presentation group of one pricing group used in one window."""
     start, end = (hour_of(edge) for edge in _edges(window))
     conversion = window.terms.quantity_conversion
-    for group, usage in running.items():
-        properties = dict(zip(names, group, strict=True))
-        if any(properties[name] != value for name, value in wanted.items()):
-            continue
+    for properties, usage in running:
         if usage.has_usage(start, end):
             before, after = usage.values[start], usage.values[end]
             converted = subtract(convert(after, conversion), convert(before, conversion))
