@@ -7,6 +7,7 @@ from datetime import datetime
 from tallybook.domains import custom_fields, integrations
 from tallybook.domains.customers import store
 from tallybook.domains.customers.model import BillableStatus, Customer, cut_name, merge_aliases
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Conflict, Invalid, NotFound
 
@@ -84,10 +85,8 @@ def owners_of(tx: ReadTx, keys: Iterable[str]) -> dict[str, str]:
     return store.select_owners(tx, keys)
 
 
-def list_customers(
-    tx: ReadTx, wanted: CustomerFilter, after: tuple[int, str] | None, count: int
-) -> list[Customer]:
-    """At most `count` customers after a (created_at in micros, id) key, oldest first."""
+def list_customers(tx: ReadTx, wanted: CustomerFilter, after: Place | None, count: int) -> list[Customer]:
+    """At most `count` customers after a place, oldest first."""
     return store.select_page(
         tx,
         ingest_alias=wanted.ingest_alias,

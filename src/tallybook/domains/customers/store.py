@@ -21,8 +21,8 @@ from sqlalchemy import (
 
 from tallybook.domains.customers.model import BillableStatus, Customer, StatusChange
 from tallybook.kit.db.columns import Instant, metadata
+from tallybook.kit.db.lists import Place, page, parts_of
 from tallybook.kit.db.tx import ReadTx, Tx
-from tallybook.values.instant import instant_of_micros
 
 customers = Table(
     "customers",
@@ -101,9 +101,7 @@ def select_customer(tx: ReadTx, customer_id: str) -> Customer | None:
 def select_owners(tx: ReadTx, keys: Iterable[str]) -> dict[str, str]:
     """Which customer owns each of these keys, by alias or by its own id."""
     owners: dict[str, str] = {}
-    wanted = list(dict.fromkeys(keys))
-    for start in range(0, len(wanted), 500):
-        part = wanted[start : start + 500]
+    for part in parts_of(keys):
         ids = tx.sql.execute(select(customers.c.id).where(customers.c.id.in_(part)))
         owners.update({row.id: row.id for row in ids})
         taken = tx.sql.execute(
@@ -120,12 +118,11 @@ def select_page(
     customer_ids: Sequence[str] | None,
     salesforce_account_ids: Sequence[str] | None,
     is_archived: bool,
-    after: tuple[int, str] | None,
+    after: Place | None,
     count: int,
 ) -> list[Customer]:
-    """Customers that meet every filter given, oldest first, starting after a (micros, id) key."""
-    query = select(customers).order_by(customers.c.created_at, customers.c.id).limit(count)
-    query = query.where(
+    """Customers that meet every filter given, oldest first, after a place."""
+    query = select(customers).where(
         customers.c.archived_at.is_not(None) if is_archived else customers.c.archived_at.is_(None)
     )
     if ingest_alias is not None:
@@ -135,11 +132,7 @@ def select_page(
         query = query.where(customers.c.id.in_(customer_ids))
     if salesforce_account_ids is not None:
         query = query.where(customers.c.salesforce_account_id.in_(salesforce_account_ids))
-    if after is not None:
-        at = instant_of_micros(after[0])
-        same = (customers.c.created_at == at) & (customers.c.id > after[1])
-        query = query.where((customers.c.created_at > at) | same)
-    return _load(tx, query)
+    return _load(tx, page(query, customers.c.created_at, customers.c.id, after, count))
 
 
 def _insert_aliases(tx: Tx, customer_id: str, new: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """All SQL of integrations."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +25,7 @@ from tallybook.domains.integrations.model import (
     TaxProvider,
 )
 from tallybook.kit.db.columns import Document, Instant, metadata
+from tallybook.kit.db.lists import Place, page, parts_of
 from tallybook.kit.db.tx import ReadTx, Tx
 
 deliveries = Table(
@@ -98,7 +98,7 @@ def select_deliveries(
     query = select(deliveries).where(
         deliveries.c.provider == provider.value, deliveries.c.delivery_method == method.value
     )
-    return _deliveries(tx, query.order_by(deliveries.c.created_at, deliveries.c.id).limit(count))
+    return _deliveries(tx, page(query, deliveries.c.created_at, deliveries.c.id, None, count))
 
 
 def select_delivery_by_identity(
@@ -114,15 +114,10 @@ def select_delivery_by_identity(
     return found[0] if found else None
 
 
-def select_deliveries_set_up(
-    tx: ReadTx, after: tuple[datetime, str] | None, count: int
-) -> list[AccountDelivery]:
-    """At most `count` delivery methods that were set up, in that order, after a (set_up_at, id) key."""
+def select_deliveries_set_up(tx: ReadTx, after: Place | None, count: int) -> list[AccountDelivery]:
+    """At most `count` delivery methods that were set up, in that order, after a place."""
     query = select(deliveries).where(deliveries.c.set_up_at.is_not(None))
-    if after is not None:
-        same = (deliveries.c.set_up_at == after[0]) & (deliveries.c.id > after[1])
-        query = query.where((deliveries.c.set_up_at > after[0]) | same)
-    return _deliveries(tx, query.order_by(deliveries.c.set_up_at, deliveries.c.id).limit(count))
+    return _deliveries(tx, page(query, deliveries.c.set_up_at, deliveries.c.id, after, count))
 
 
 def insert_configuration(tx: Tx, configuration: CustomerConfiguration, identity: str | None) -> None:
@@ -145,7 +140,7 @@ def insert_configuration(tx: Tx, configuration: CustomerConfiguration, identity:
 
 def update_configurations(tx: Tx, ids: Collection[str], **values: object) -> None:
     """Change columns of configurations."""
-    for part in _parts(ids):
+    for part in parts_of(ids):
         tx.sql.execute(update(configurations).where(configurations.c.id.in_(part)).values(**values))
 
 
@@ -162,7 +157,7 @@ def select_configurations(
 def select_by_ids(tx: ReadTx, ids: Iterable[str]) -> list[CustomerConfiguration]:
     """The configurations with these ids, archived ones too."""
     found: list[CustomerConfiguration] = []
-    for part in _parts(ids):
+    for part in parts_of(ids):
         found += _configurations(tx, _joined().where(configurations.c.id.in_(part)))
     return found
 
@@ -178,11 +173,6 @@ def select_by_identity(
         configurations.c.archived_at.is_(None),
     )
     return _configurations(tx, query)
-
-
-def _parts(ids: Iterable[str]) -> list[list[str]]:
-    distinct = list(dict.fromkeys(ids))
-    return [distinct[start : start + 500] for start in range(0, len(distinct), 500)]
 
 
 def _deliveries(tx: ReadTx, query: Select[Any]) -> list[AccountDelivery]:

@@ -14,7 +14,7 @@ from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.kit.http.operation import get, post
 from tallybook.kit.http.paging import LIMIT_DEFAULT, page_of, start_after
 from tallybook.kit.http.wire import Data, IdRequest, Page
-from tallybook.values.instant import instant_of_micros, micros_of
+from tallybook.values.instant import micros_of
 
 
 @get("/v1/customers/{customer_id}/invoices", "listInvoices-v1")
@@ -23,8 +23,7 @@ def list_invoices(tx: ReadTx, customer_id: str, query: ListInvoicesQuery) -> Pag
     limit = query.limit or LIMIT_DEFAULT
     newest_first = query.sort is SortOrder.DATE_DESC
     name = f"invoices:{query.sort}"
-    key = start_after(name, query.next_page, (int, str))
-    after = None if key is None else (instant_of_micros(key[0]), key[1])
+    after = start_after(name, query.next_page, (int, str))
     found = service.list_invoices(
         tx, customer_id, query.to_filter(), after, limit + 1, newest_first=newest_first
     )

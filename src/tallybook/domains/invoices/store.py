@@ -1,6 +1,5 @@
 """All SQL of invoices. A row is written once, when its invoice is final; only voiding touches it."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, Row, String, Table, 
 
 from tallybook.domains.invoices.model import Content, Invoice, InvoiceFilter, InvoiceStatus, RatedFrom
 from tallybook.kit.db.columns import Document, Exact, Instant, metadata
+from tallybook.kit.db.lists import Place, page
 from tallybook.kit.db.tx import ReadTx, Tx
 
 invoices = Table(
@@ -60,11 +60,6 @@ def void_all_of(tx: Tx, customer_id: str) -> None:
     tx.sql.execute(update(invoices).where(living).values(voided_at=tx.now))
 
 
-def has_invoice(tx: ReadTx, invoice_id: str) -> bool:
-    """Whether a final invoice with this id is stored."""
-    return tx.sql.execute(select(invoices.c.id).where(invoices.c.id == invoice_id)).first() is not None
-
-
 def select_invoice(tx: ReadTx, customer_id: str, invoice_id: str) -> Invoice | None:
     """The customer's final invoice with this id."""
     query = _columns().where(invoices.c.id == invoice_id, invoices.c.customer_id == customer_id)
@@ -83,12 +78,12 @@ def select_page(
     tx: ReadTx,
     customer_id: str,
     wanted: InvoiceFilter,
-    after: tuple[datetime, str] | None,
+    after: Place | None,
     count: int,
     *,
     newest_first: bool,
 ) -> list[Invoice]:
-    """Final invoices that pass the filter, by issue date and id, starting after a key."""
+    """At most `count` final invoices that pass the filter, by issue date and id, after a place."""
     if wanted.status is InvoiceStatus.DRAFT:
         return []
     query = _columns().where(invoices.c.customer_id == customer_id)
@@ -106,13 +101,8 @@ def select_page(
         query = query.where(invoices.c.starting_at >= wanted.starting_on)
     if wanted.ending_before is not None:
         query = query.where(invoices.c.ending_before < wanted.ending_before)
-    at, key = invoices.c.issued_at, invoices.c.id
-    if after is not None:
-        same = at == after[0]
-        beyond = (at < after[0]) | (same & (key < after[1])) if newest_first else None
-        query = query.where((at > after[0]) | (same & (key > after[1])) if beyond is None else beyond)
-    order = (at.desc(), key.desc()) if newest_first else (at, key)
-    return [_from_row(row) for row in tx.sql.execute(query.order_by(*order).limit(count))]
+    query = page(query, invoices.c.issued_at, invoices.c.id, after, count, newest_first=newest_first)
+    return [_from_row(row) for row in tx.sql.execute(query)]
 
 
 def _columns() -> Any:

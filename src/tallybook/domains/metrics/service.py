@@ -7,6 +7,7 @@ from typing import Any
 from tallybook.domains import custom_fields
 from tallybook.domains.metrics import store
 from tallybook.domains.metrics.model import Inexpressible, Metric, filters_of_document, problems_of
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Invalid, NotBuilt, NotFound
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter
@@ -90,10 +91,8 @@ def all_metrics(tx: ReadTx, *, include_archived: bool) -> list[Metric]:
     return store.select_page(tx, include_archived=include_archived, after=None, count=None)
 
 
-def list_metrics(
-    tx: ReadTx, *, include_archived: bool, after: tuple[int, str] | None, count: int
-) -> list[Metric]:
-    """At most `count` metrics after a (created_at in micros, id) key, oldest first."""
+def list_metrics(tx: ReadTx, *, include_archived: bool, after: Place | None, count: int) -> list[Metric]:
+    """At most `count` metrics after a place, oldest first."""
     return store.select_page(tx, include_archived=include_archived, after=after, count=count)
 
 

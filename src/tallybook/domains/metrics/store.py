@@ -7,11 +7,9 @@ from sqlalchemy import Column, Index, Select, String, Table, insert, select, upd
 
 from tallybook.domains.metrics.model import Metric
 from tallybook.kit.db.columns import Document, Instant, metadata
+from tallybook.kit.db.lists import Place, page, parts_of
 from tallybook.kit.db.tx import ReadTx, Tx
-from tallybook.values.instant import instant_of_micros
 from tallybook.values.metric import MetricDefinition
-
-_IDS_PER_QUERY = 500
 
 metrics = Table(
     "billable_metrics",
@@ -46,26 +44,20 @@ def update_metric(tx: Tx, metric_id: str, **values: object) -> None:
 
 def select_metrics(tx: ReadTx, ids: Iterable[str]) -> list[Metric]:
     """The metrics with these ids."""
-    wanted = list(dict.fromkeys(ids))
     found: list[Metric] = []
-    for start in range(0, len(wanted), _IDS_PER_QUERY):
-        part = wanted[start : start + _IDS_PER_QUERY]
+    for part in parts_of(ids):
         found += _load(tx, select(metrics).where(metrics.c.id.in_(part)))
     return found
 
 
 def select_page(
-    tx: ReadTx, *, include_archived: bool, after: tuple[int, str] | None, count: int | None
+    tx: ReadTx, *, include_archived: bool, after: Place | None, count: int | None
 ) -> list[Metric]:
-    """Metrics, oldest first, starting after a (micros, id) key."""
-    query = select(metrics).order_by(metrics.c.created_at, metrics.c.id).limit(count)
+    """At most `count` metrics (None: all), oldest first, after a place."""
+    query = select(metrics)
     if not include_archived:
         query = query.where(metrics.c.archived_at.is_(None))
-    if after is not None:
-        at = instant_of_micros(after[0])
-        same = (metrics.c.created_at == at) & (metrics.c.id > after[1])
-        query = query.where((metrics.c.created_at > at) | same)
-    return _load(tx, query)
+    return _load(tx, page(query, metrics.c.created_at, metrics.c.id, after, count))
 
 
 def _load(tx: ReadTx, query: Select[tuple[object, ...]]) -> list[Metric]:

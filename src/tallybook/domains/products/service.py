@@ -16,6 +16,7 @@ from tallybook.domains.products.model import (
     check_attributes,
     fits_group_keys,
 )
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Invalid, NotBuilt, NotFound
 from tallybook.values.instant import format_instant, require_on_the_hour
@@ -103,13 +104,13 @@ def require_active(tx: ReadTx, product_id: str, field_name: str = "product_id") 
 
 def products_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Product]:
     """The products with these ids, archived or not; ids that no product has are left out."""
-    return {product.id: product for product in store.select_products(tx, list(dict.fromkeys(ids)))}
+    return {product.id: product for product in store.select_products(tx, ids)}
 
 
 def list_products(
-    tx: ReadTx, archive_filter: ArchiveFilter, after: tuple[int, str] | None, count: int
+    tx: ReadTx, archive_filter: ArchiveFilter, after: Place | None, count: int
 ) -> list[Product]:
-    """At most `count` products after a (created_at in micros, id) key, oldest first."""
+    """At most `count` products after a place, oldest first."""
     return store.select_page(tx, archive_filter, after, count)
 
 

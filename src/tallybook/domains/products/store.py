@@ -1,6 +1,6 @@
 """All SQL of products and their versions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import (
@@ -18,8 +18,8 @@ from sqlalchemy import (
 
 from tallybook.domains.products.model import ArchiveFilter, Attributes, Product, Version
 from tallybook.kit.db.columns import Document, Instant, metadata
+from tallybook.kit.db.lists import Place, page, parts_of
 from tallybook.kit.db.tx import ReadTx, Tx
-from tallybook.values.instant import instant_of_micros
 from tallybook.values.pricing import ProductType
 
 products = Table(
@@ -72,28 +72,22 @@ def update_archived_at(tx: Tx, product_id: str, archived_at: datetime) -> None:
     tx.sql.execute(update(products).where(products.c.id == product_id).values(archived_at=archived_at))
 
 
-def select_products(tx: ReadTx, ids: Sequence[str]) -> list[Product]:
+def select_products(tx: ReadTx, ids: Iterable[str]) -> list[Product]:
     """The products with these ids, in no order."""
     found: list[Product] = []
-    for start in range(0, len(ids), 500):
-        found += _load(tx, select(products).where(products.c.id.in_(ids[start : start + 500])))
+    for part in parts_of(ids):
+        found += _load(tx, select(products).where(products.c.id.in_(part)))
     return found
 
 
-def select_page(
-    tx: ReadTx, archive_filter: ArchiveFilter, after: tuple[int, str] | None, count: int
-) -> list[Product]:
-    """At most `count` products, oldest first, starting after a (created_at in micros, id) key."""
-    query = select(products).order_by(products.c.created_at, products.c.id).limit(count)
+def select_page(tx: ReadTx, archive_filter: ArchiveFilter, after: Place | None, count: int) -> list[Product]:
+    """At most `count` products, oldest first, after a place."""
+    query = select(products)
     if archive_filter is ArchiveFilter.ARCHIVED:
         query = query.where(products.c.archived_at.is_not(None))
     elif archive_filter is ArchiveFilter.NOT_ARCHIVED:
         query = query.where(products.c.archived_at.is_(None))
-    if after is not None:
-        at = instant_of_micros(after[0])
-        same = (products.c.created_at == at) & (products.c.id > after[1])
-        query = query.where((products.c.created_at > at) | same)
-    return _load(tx, query)
+    return _load(tx, page(query, products.c.created_at, products.c.id, after, count))
 
 
 def _load(tx: ReadTx, query: Select[tuple[object, ...]]) -> list[Product]:

@@ -26,12 +26,10 @@ from sqlalchemy import (
 
 from tallybook.domains.rate_cards.model import AliasSegment, RateCard, RateKeyRecord
 from tallybook.kit.db.columns import Document, Exact, Instant, metadata
+from tallybook.kit.db.lists import Place, page, parts_of
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.rating.rates import RateKey, key_of
-from tallybook.values.instant import instant_of_micros
 from tallybook.values.pricing import GroupValues, Price, RateEntry, RateType
-
-CHUNK = 500
 
 rate_cards = Table(
     "rate_cards",
@@ -122,14 +120,10 @@ def select_rate_card(tx: ReadTx, rate_card_id: str) -> RateCard | None:
     return found[0] if found else None
 
 
-def select_page(tx: ReadTx, after: tuple[int, str] | None, count: int) -> list[RateCard]:
-    """Cards that are not archived, oldest first, starting after a (micros, id) key."""
+def select_page(tx: ReadTx, after: Place | None, count: int) -> list[RateCard]:
+    """At most `count` cards that are not archived, oldest first, after a place."""
     query = select(rate_cards).where(rate_cards.c.archived_at.is_(None))
-    if after is not None:
-        at = instant_of_micros(after[0])
-        same = (rate_cards.c.created_at == at) & (rate_cards.c.id > after[1])
-        query = query.where((rate_cards.c.created_at > at) | same)
-    return _load_cards(tx, query.order_by(rate_cards.c.created_at, rate_cards.c.id).limit(count))
+    return _load_cards(tx, page(query, rate_cards.c.created_at, rate_cards.c.id, after, count))
 
 
 def replace_aliases(tx: Tx, rate_card_id: str, segments: Sequence[AliasSegment]) -> None:
@@ -154,7 +148,7 @@ def replace_aliases(tx: Tx, rate_card_id: str, segments: Sequence[AliasSegment])
 def select_holders(tx: ReadTx, names: Iterable[str]) -> dict[str, list[AliasSegment]]:
     """All alias segments of the cards that hold any of these names, by card."""
     found: dict[str, list[AliasSegment]] = {}
-    for part in _chunks(dict.fromkeys(names)):
+    for part in parts_of(names):
         holders = select(aliases.c.rate_card_id).where(aliases.c.name.in_(part))
         query = select(aliases).where(aliases.c.rate_card_id.in_(holders)).order_by(aliases.c.ordinal)
         of_part: dict[str, list[AliasSegment]] = {}
@@ -213,9 +207,7 @@ def select_entries(
     if product_ids is None:
         rows: Sequence[Row[Any]] = tx.sql.execute(query.order_by(entries.c.added)).all()
     else:
-        parts = (
-            tx.sql.execute(query.where(keys.c.product_id.in_(part))) for part in _chunks(set(product_ids))
-        )
+        parts = (tx.sql.execute(query.where(keys.c.product_id.in_(part))) for part in parts_of(product_ids))
         rows = sorted((row for part in parts for row in part), key=lambda row: row.added)
     return [_entry(row) for row in rows]
 
@@ -225,7 +217,7 @@ def select_entries_by_key(
 ) -> dict[int, list[RateEntry]]:
     """The entries of these keys, in the order in which they were added."""
     found: dict[int, list[RateEntry]] = {}
-    for part in _chunks(ordinals):
+    for part in parts_of(ordinals):
         query = _entries_of(rate_card_id).where(entries.c.key.in_(part)).order_by(entries.c.added)
         for row in tx.sql.execute(query):
             found.setdefault(row.key, []).append(_entry(row))
@@ -241,7 +233,7 @@ def select_keys(
     after: int,
     count: int,
 ) -> list[RateKeyRecord]:
-    """At most `count` keys after an ordinal, in its order; at most CHUNK members in a filter."""
+    """At most `count` keys after an ordinal, in its order; at most PART members in a filter."""
     query = select(keys).where(keys.c.rate_card_id == rate_card_id, keys.c.ordinal > after)
     if product_ids is not None:
         query = query.where(keys.c.product_id.in_(product_ids))
@@ -278,7 +270,7 @@ def _ordinals(tx: Tx, rate_card_id: str, new: Sequence[RateEntry]) -> dict[RateK
     """The ordinal of each key of these entries; new keys are stored."""
     wanted = list(dict.fromkeys(map(key_of, new)))
     known: dict[RateKey, int] = {}
-    for part in _chunks(wanted):
+    for part in parts_of(wanted):
         query = select(keys).where(
             keys.c.rate_card_id == rate_card_id,
             keys.c.product_id.in_({product_id for product_id, _, _ in part}),
@@ -344,8 +336,3 @@ def _entry(row: Row[Any]) -> RateEntry:
         added=row.added,
         billing_frequency=row.billing_frequency or None,
     )
-
-
-def _chunks(items: Iterable[Any]) -> Iterable[list[Any]]:
-    known = list(items)
-    return (known[start : start + CHUNK] for start in range(0, len(known), CHUNK))

@@ -16,6 +16,7 @@ from tallybook.domains.integrations.model import (
 )
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Conflict, Invalid, NotBuilt, NotFound
+from tallybook.values.instant import micros_of
 
 
 def set_up_delivery(
@@ -63,7 +64,7 @@ def list_deliveries(tx: ReadTx, after_id: str | None, count: int) -> list[Accoun
         if last is None or last.set_up_at is None:
             message = "next_page: not a cursor of this list; pass next_page of the page before, unchanged"
             raise Invalid(message)
-        after = (last.set_up_at, last.id)
+        after = (micros_of(last.set_up_at), last.id)
     return store.select_deliveries_set_up(tx, after, count)
 
 

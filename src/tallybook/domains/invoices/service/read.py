@@ -1,15 +1,16 @@
 """Read invoices: final ones as stored, open ones rated on the spot."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from tallybook.domains import contracts, customers, products
 from tallybook.domains.invoices import store
 from tallybook.domains.invoices.model import Invoice, InvoiceFilter, Stub
 from tallybook.domains.invoices.service.build import build, stubs_of
 from tallybook.domains.invoices.service.load import Loader
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx
 from tallybook.values.errors import NotFound
+from tallybook.values.instant import micros_of
 
 
 def get_invoice(tx: ReadTx, customer_id: str, invoice_id: str) -> Invoice:
@@ -30,12 +31,12 @@ def list_invoices(
     tx: ReadTx,
     customer_id: str,
     wanted: InvoiceFilter,
-    after: tuple[datetime, str] | None,
+    after: Place | None,
     count: int,
     *,
     newest_first: bool,
 ) -> list[Invoice]:
-    """At most `count` invoices by issue date and id, after a key. Raises NotFound.
+    """At most `count` invoices by issue date and id, after a place. Raises NotFound.
 
     Of the open invoices only those that fall on the page are rated.
     """
@@ -55,10 +56,10 @@ def list_invoices(
     return [rated[item.id] if isinstance(item, Stub) else item for item in page]
 
 
-def _is_beyond(stub: Stub, after: tuple[datetime, str] | None, *, newest_first: bool) -> bool:
+def _is_beyond(stub: Stub, after: Place | None, *, newest_first: bool) -> bool:
     if after is None:
         return True
-    key = stub.issued_at, stub.id
+    key = micros_of(stub.issued_at), stub.id
     return key < after if newest_first else key > after
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from tallybook.domains import custom_fields, settings
 from tallybook.domains.rate_cards import store
 from tallybook.domains.rate_cards.model import AliasSegment, RateCard, check_aliases, cut_back
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Invalid, NotBuilt, NotFound
 from tallybook.values.money import USD_CENTS_ID
@@ -119,8 +120,8 @@ def resolve_alias(tx: ReadTx, alias: str, at: datetime, field_name: str = "rate_
     return require_active(tx, rate_card_id, field_name)
 
 
-def list_rate_cards(tx: ReadTx, after: tuple[int, str] | None, count: int) -> list[RateCard]:
-    """At most `count` cards in use after a (created_at in micros, id) key, oldest first."""
+def list_rate_cards(tx: ReadTx, after: Place | None, count: int) -> list[RateCard]:
+    """At most `count` cards in use after a place, oldest first."""
     return store.select_page(tx, after, count)
 
 

@@ -9,6 +9,7 @@ from tallybook.domains import custom_fields, products, settings
 from tallybook.domains.rate_cards import store
 from tallybook.domains.rate_cards.model import RateKeyRecord, RateRow, RateSelector
 from tallybook.domains.rate_cards.service.cards import get_rate_card
+from tallybook.kit.db.lists import PART
 from tallybook.kit.db.tx import ReadTx
 from tallybook.rating.rates import RateSegment, segments_of
 from tallybook.values.errors import Invalid, NotFound
@@ -121,7 +122,7 @@ def _matching(
 def _narrowing(criteria: Sequence[T | None]) -> set[T] | None:
     """The values to look for when every selector names one and they fit a query; else None."""
     named = {criterion for criterion in criteria if criterion is not None}
-    return named if criteria and None not in criteria and len(named) <= store.CHUNK else None
+    return named if criteria and None not in criteria and len(named) <= PART else None
 
 
 def _require_products(tx: ReadTx, selectors: Sequence[RateSelector]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tallybook.domains import contracts, customers, metrics, products, rate_cards
 from tallybook.domains.metrics import Metric
+from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx
 from tallybook.values.instant import micros_of
 from tallybook.values.period import covers
@@ -21,10 +22,10 @@ def list_customer_metrics(
     tx: ReadTx,
     customer_id: str,
     wanted: CustomerMetricFilter,
-    after: tuple[int, str] | None,
+    after: Place | None,
     count: int,
 ) -> list[Metric]:
-    """At most `count` metrics after a (created_at in micros, id) key, oldest first.
+    """At most `count` metrics after a place, oldest first.
 
     Every metric measures every customer; `on_current_plan` keeps those of products that have a rate in
     force now on the rate card of an active contract. Raises NotFound for an unknown customer.
@@ -55,5 +56,5 @@ def _metrics_on_plan(tx: ReadTx, customer_id: str) -> set[str]:
     return {item.billable_metric_id for item in terms if item.billable_metric_id is not None}
 
 
-def _place(metric: Metric) -> tuple[int, str]:
+def _place(metric: Metric) -> Place:
     return micros_of(metric.created_at), metric.id
