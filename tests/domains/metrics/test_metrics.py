@@ -224,6 +224,10 @@ INEXPRESSIBLE = [
     {"properties": {"properties": {"properties": {"region": {"const": "eu"}}}}},
     {"properties": {"properties": {"additionalProperties": False}}},
     {"properties": {"properties": {"required": [""]}}},
+    {"$comment": {"a": {"a": {"a": 1}}}},
+    {"title": 1.10},
+    {"properties": {"event_type": {"description": ["x"]}}},
+    {"properties": {"properties": {"$id": None}}},
 ]
 
 
@@ -285,6 +289,17 @@ BAD_CREATES = [
         400,
         "group_keys[1]",
     ),
+    (
+        {**BASE, "property_filters": [{"name": "a"}], "group_keys": [["a"]] * 101},
+        400,
+        "group_keys: expected a list of length <= 100",
+    ),
+    ({**BASE, "group_keys": [["a"] * 101]}, 400, "group_keys[0]: expected a list of length <= 100"),
+    (
+        {**BASE, "property_filters": [{"name": str(number)} for number in range(501)]},
+        400,
+        "property_filters: expected a list of length <= 500",
+    ),
     ({**BASE, "custom_fields": {"undeclared": "v"}}, 400, "undeclared"),
     ({**BASE, "custom_fields": {"k": 1}}, 400, "custom_fields"),
     ({**BASE, "unit": "token"}, 400, "unit"),
@@ -320,6 +335,7 @@ BAD_CALLS = [
     ("POST", "/v1/billable-metrics", {**OLD, "aggregate_key": 5}, 400, "aggregate_key"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_keys": [["a"]]}, 400, "group_keys[0]"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_keys": ["a", "a"]}, 400, "group_keys[1]"),
+    ("POST", "/v1/billable-metrics", {**OLD, "group_keys": ["a"] * 101}, 400, "group_keys"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_values": ["a"]}, 501, "group_values"),
     ("POST", "/v1/billable-metrics", {**OLD, "custom_fields": {}}, 400, "custom_fields"),
     ("GET", "/v1/billable-metrics/not-a-uuid", None, 400, "billable_metric_id"),

@@ -69,6 +69,7 @@ class Filters:
 
 
 _NOTES = frozenset({"$schema", "$id", "$comment", "title", "description"})
+"""Keywords that say nothing of values; each holds a text."""
 _EVENT_FIELDS = frozenset({"transaction_id", "customer_id", "event_type", "timestamp"})
 
 
@@ -106,11 +107,18 @@ def _property_filters(document: Any) -> tuple[PropertyFilter, ...]:
 def _require_object(document: Any, where: str) -> None:
     if not isinstance(document, dict):
         raise Inexpressible(f"{where}: a schema must be an object")
+    _require_notes(document, where)
     known = _NOTES | {"type", "required", "properties", "additionalProperties"}
     if unknown := set(document) - known:
         raise Inexpressible(f"{where}.{min(unknown)}: this keyword cannot be kept")
     if document.get("type", "object") != "object" or document.get("additionalProperties", True) is not True:
         raise Inexpressible(f"{where}: only open objects can be described")
+
+
+def _require_notes(schema: Mapping[str, Any], where: str) -> None:
+    for keyword in sorted(_NOTES & schema.keys()):
+        if not isinstance(schema[keyword], str):
+            raise Inexpressible(f"{where}.{keyword}: must be a string")
 
 
 def _members(document: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -130,6 +138,7 @@ def _rule(schema: Any, where: str) -> tuple[tuple[str, ...] | None, tuple[str, .
     """The accepted and the refused values of a schema of one value."""
     if not isinstance(schema, dict):
         raise Inexpressible(f"{where}: a schema must be an object")
+    _require_notes(schema, where)
     rules = {keyword: value for keyword, value in schema.items() if keyword not in _NOTES}
     refused = _listed(rules.pop("not", {}), f"{where}.not")
     if rules.get("type") == "string" and ("const" in rules or "enum" in rules):

@@ -13,8 +13,15 @@ from tallybook.kit.http.wire import UNSET, CasedEnum, CustomFields, Request, Res
 from tallybook.values.errors import Invalid, NotBuilt
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 
+FILTERS_MAX = 500
+GROUP_KEYS_MAX = 100
+KEY_MEMBERS_MAX = 100
+
 Texts = Annotated[list[str], Meta(min_length=1)]
-GroupKey = Annotated[list[Text], Meta(min_length=1)]
+Filters = Annotated[list["PropertyFilterRequest"], Meta(max_length=FILTERS_MAX)]
+# Every group key is one more sum kept for each event, so their number bounds what an event costs.
+GroupKey = Annotated[list[Text], Meta(min_length=1, max_length=KEY_MEMBERS_MAX)]
+GroupKeys = Annotated[list[GroupKey], Meta(max_length=GROUP_KEYS_MAX)]
 
 
 class AggregationType(CasedEnum):
@@ -49,10 +56,10 @@ class CreateBillableMetricRequest(Request, frozen=True):
     name: Text
     sql: str | None = None
     event_type_filter: EventTypeFilterRequest | None = None
-    property_filters: list[PropertyFilterRequest] | None = None
+    property_filters: Filters | None = None
     aggregation_type: AggregationType | None = None
     aggregation_key: Text | None = None
-    group_keys: list[GroupKey] | None = None
+    group_keys: GroupKeys | None = None
     custom_fields: CustomFields | None = None
 
     def to_draft(self) -> MetricDraft:
@@ -97,7 +104,7 @@ class CreateOldBillableMetricRequest(Request, frozen=True):
     aggregate: AggregationType
     filter: dict[str, Any]
     aggregate_key: Text | None = None
-    group_keys: list[Text] | None = None
+    group_keys: Annotated[list[Text], Meta(max_length=GROUP_KEYS_MAX)] | None = None
     group_values: list[str] | None = None
 
     def to_draft(self) -> OldMetricDraft:
