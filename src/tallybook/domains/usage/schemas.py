@@ -282,7 +282,10 @@ def groups_cursor_from_wire(query: GroupsQuery, text: str | None) -> GroupsCurso
     key = start_after(_list_name(query), text, (int, str))
     if key is None:
         return None
-    return GroupsCursor(key[0], msgspec.json.decode(key[1], type=Group | None))
+    try:
+        return GroupsCursor(key[0], msgspec.json.decode(key[1], type=Group | None))
+    except msgspec.DecodeError:
+        raise Invalid("next_page: not a cursor of this list; ask for its first page again") from None
 
 
 def groups_cursor_to_wire(query: GroupsQuery, cursor: GroupsCursor | None) -> str | None:

@@ -4,18 +4,22 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from tallybook.kit.http.wire import Page, Request
+from tallybook.kit.http.wire import Page, Request, is_storable
 from tallybook.values.errors import Invalid
+from tallybook.values.instant import micros_of
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LIMIT_DEFAULT = 50
+_NUMBERS = range(micros_of(datetime.min.replace(tzinfo=UTC)), micros_of(datetime.max.replace(tzinfo=UTC)) + 1)
+"""What a number in a cursor may be: an instant in microseconds, or anything smaller."""
 
 
 class PageQuery(Request, frozen=True):
@@ -54,9 +58,14 @@ def start_after(list_name: str, cursor: str | None, kinds: tuple[type, ...]) -> 
     if cursor is None:
         return None
     key = decode_cursor(list_name, cursor)
-    if [type(part) for part in key] != list(kinds):
+    if [type(part) for part in key] != list(kinds) or not all(_is_usable(part) for part in key):
         raise Invalid("next_page: not a cursor of this list; ask for its first page again")
     return tuple(key)
+
+
+def _is_usable(part: int | str) -> bool:
+    """Whether a store can compare with it: cursors are opaque, not secret, so they can be forged."""
+    return part in _NUMBERS if isinstance(part, int) else is_storable(part)
 
 
 def _seal(list_name: str, content: bytes) -> bytes:

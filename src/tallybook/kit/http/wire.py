@@ -143,12 +143,13 @@ def normalised(value: Any, path: str) -> Any:
         raise Invalid(
             f"{path}: number out of range; send at most {DIGITS_MAX} digits on either side of the point"
         )
-    elif isinstance(value, str) and not _is_storable(value):
+    elif isinstance(value, str) and not is_storable(value):
         raise Invalid(f"{path}: holds a NUL or half a surrogate pair; remove that character")
     return value
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Whether every store can hold the text: no NUL, no half of a surrogate pair."""
     return "\x00" not in text and (
         text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
     )

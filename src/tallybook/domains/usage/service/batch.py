@@ -17,7 +17,7 @@ from tallybook.domains.usage.model import (
 )
 from tallybook.domains.usage.service.reading import CHUNK_WINDOWS, Budget, Source, used_count
 from tallybook.kit.db.tx import ReadTx
-from tallybook.values.errors import NotFound
+from tallybook.values.errors import Invalid, NotFound
 from tallybook.values.instant import micros_of
 from tallybook.values.period import Period
 
@@ -223,7 +223,11 @@ def _active_customers(tx: ReadTx, cursor: BatchCursor | None) -> Iterator[tuple[
     after = None
     if cursor is not None:
         after = (cursor.customer_rank, cursor.customer_id)
-        begun = customers.get_customer(tx, cursor.customer_id, "next_page")
+        try:
+            begun = customers.get_customer(tx, cursor.customer_id)
+        except NotFound:
+            message = "next_page: not a cursor of this environment; ask for the first page again"
+            raise Invalid(message) from None
         if begun.archived_at is None:
             yield cursor.customer_rank, begun
     while True:
