@@ -72,7 +72,7 @@ def select_keys(
     """Keys that are not removed, in the order of their declaration."""
     query = select(keys).where(keys.c.is_removed.is_(False), keys.c.ordinal > after).order_by(keys.c.ordinal)
     if entities is not None:
-        query = query.where(keys.c.entity.in_([entity.value for entity in entities]))
+        query = query.where(keys.c.entity.in_({entity.value for entity in entities}))
     rows = tx.sql.execute(query.limit(count))
     return [Key(Entity(row.entity), row.key, row.enforce_uniqueness, row.ordinal) for row in rows]
 
@@ -99,13 +99,15 @@ def has_shared_value(tx: ReadTx, entity: Entity, key: str) -> bool:
 
 def delete_values(tx: Tx, entity: Entity, entity_id: str, names: Iterable[str]) -> None:
     """Drop the object's values under these keys."""
-    tx.sql.execute(
-        delete(field_values).where(
-            field_values.c.entity == entity.value,
-            field_values.c.entity_id == entity_id,
-            field_values.c.key.in_(list(names)),
+    wanted = list(dict.fromkeys(names))
+    for start in range(0, len(wanted), 500):
+        tx.sql.execute(
+            delete(field_values).where(
+                field_values.c.entity == entity.value,
+                field_values.c.entity_id == entity_id,
+                field_values.c.key.in_(wanted[start : start + 500]),
+            )
         )
-    )
 
 
 def put_values(tx: Tx, entity: Entity, entity_id: str, values: dict[str, str]) -> None:
