@@ -6,11 +6,13 @@ ASGI application. Nothing below this file opens a file or reads the system clock
 
 import asyncio
 import os
+import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from tallybook.adapters.clock import SandboxClock, SystemClock
 from tallybook.adapters.sql.engine import open_sqlite
@@ -23,7 +25,7 @@ from tallybook.kit.http.auth import Tokens
 from tallybook.kit.settings import Settings
 from tallybook.kit.vault import Vault
 from tallybook.operations import all_operations
-from tallybook.values.errors import Conflict
+from tallybook.values.errors import Conflict, Invalid, Unavailable
 from tallybook.worker import Worker
 
 ENVIRONMENTS = ("production", "sandbox")
@@ -85,11 +87,33 @@ class Tallybook:
 
 
 def open_tallybook(settings: Settings) -> Tallybook:
-    """Open (or make) the data folder and everything in it."""
+    """Open (or make) the data folder and everything in it.
+
+    Raises Unavailable when its disk does not let us, Invalid for settings that do not fit it.
+    """
+    try:
+        return _open(settings)
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        message = (
+            f"--data: {settings.data} cannot be opened ({reason}); "
+            "make room on its disk, or check who may write there"
+        )
+        raise Unavailable(message) from error
+
+
+def _open(settings: Settings) -> Tallybook:
     settings.data.mkdir(parents=True, exist_ok=True)
     control = open_sqlite(settings.data / "control.db")
     migrate_control(control)
-    vault = Vault(_secret_key(settings))
+    try:
+        vault = Vault(_secret_key(settings))
+    except ValueError:
+        message = (
+            "TALLYBOOK_SECRET_KEY: not a key; use 32 random bytes in URL-safe base64, as in the file "
+            "secret.key of a data folder"
+        )
+        raise Invalid(message) from None
     tallybook = Tallybook(settings, control, Tokens(control), {}, {}, {})
     for name in ENVIRONMENTS:
         _open_environment(tallybook, name, vault)

@@ -6,6 +6,7 @@ from threading import Lock
 from sqlalchemy import Column, Engine, String, Table, delete, insert, select
 
 from tallybook.kit.db.columns import Instant
+from tallybook.kit.db.faults import store_faults
 from tallybook.kit.http.auth import control_metadata
 from tallybook.values.errors import Conflict
 from tallybook.values.instant import format_instant
@@ -56,7 +57,7 @@ class SandboxClock:
             self.move(now)
 
     def move(self, to: datetime) -> None:
-        """Stand at `to` from now on, durably. Raises Conflict when that is before now."""
+        """Stand at `to` from now on, durably. Raises Conflict when that is before now, or Unavailable."""
         with self._lock:
             if to < self.now():
                 message = (
@@ -67,7 +68,7 @@ class SandboxClock:
             self._stand(to)
 
     def _stand(self, now: datetime) -> None:
-        with self._control.begin() as connection:
+        with store_faults(), self._control.begin() as connection:
             connection.execute(delete(clocks).where(clocks.c.environment == self._environment))
             connection.execute(insert(clocks).values(environment=self._environment, now=now))
         self._now = now

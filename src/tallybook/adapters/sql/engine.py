@@ -14,7 +14,10 @@ def open_sqlite(path: Path) -> Engine:
     WAL with synchronous=FULL: a commit is on disk before it returns. Transactions opened with the
     execution option `tallybook_writes` take the write lock at once, so two writers never deadlock.
     """
-    engine = create_engine(f"sqlite:///{path}", pool_size=20, max_overflow=0, pool_timeout=30)
+    # Errors that quote a statement's values would carry customers' data, or secrets, into the log.
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=32, max_overflow=0, pool_timeout=30, hide_parameters=True
+    )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

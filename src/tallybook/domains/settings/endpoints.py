@@ -53,7 +53,7 @@ def get_clock(tx: ReadTx) -> Data[ClockResponse]:
     return Data(data=ClockResponse(now=tx.now))
 
 
-@post("/tallybook/v1/clock", "moveClock")
+@post("/tallybook/v1/clock", "moveClock", is_slow=True)
 def move_clock(environment: Environment, body: MoveClockRequest) -> Data[ClockResponse]:
     """Move the sandbox's clock forward and do everything that is due by then."""
     environment.advance(body.now)

@@ -38,7 +38,7 @@ async def ingest(environment: Environment, content: Annotated[bytes, IngestEvent
     return Empty()
 
 
-@post("/v1/usage", "getUsageBatch-v1")
+@post("/v1/usage", "getUsageBatch-v1", is_slow=True)
 def get_usage_batch(tx: ReadTx, body: UsageBatchRequest, query: BatchPageQuery) -> Page[UsageRowResponse]:
     """Tell the usage of many customers and metrics, pair by pair."""
     question = body.to_query()
@@ -50,7 +50,7 @@ def get_usage_batch(tx: ReadTx, body: UsageBatchRequest, query: BatchPageQuery) 
     )
 
 
-@post("/v1/usage/groups", "getPagedUsage-v1")
+@post("/v1/usage/groups", "getPagedUsage-v1", is_slow=True)
 def get_paged_usage(tx: ReadTx, body: UsageGroupsRequest, query: PageQuery) -> Page[GroupRowResponse]:
     """Tell the usage of one customer and metric, by window and group."""
     question = body.to_query()

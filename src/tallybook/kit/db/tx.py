@@ -14,11 +14,10 @@ from typing import TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
+from tallybook.kit.db.faults import store_faults
 from tallybook.kit.vault import Vault
 from tallybook.ports import Clock, EventSink, UsageReader
-from tallybook.values.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ class Environment:
     @contextmanager
     def read(self, actor: str) -> Iterator[ReadTx]:
         """Open a read-only view. Raises Unavailable when the database does not answer."""
-        with _store_faults(), self.engine.connect() as connection, connection.begin():
+        with store_faults(), self.engine.connect() as connection, connection.begin():
             yield self._tx(ReadTx, connection, actor)
 
     @contextmanager
@@ -77,7 +76,7 @@ class Environment:
 
         Raises Unavailable when the database cannot take the writes; nothing is stored then.
         """
-        with _store_faults(), self.writing, self.engine.connect() as connection:
+        with store_faults(), self.writing, self.engine.connect() as connection:
             writable = connection.execution_options(tallybook_writes=True)
             with writable.begin():
                 tx = self._tx(Tx, writable, actor)
@@ -95,13 +94,3 @@ class Environment:
             vault=self.vault,
             actor=actor,
         )
-
-
-@contextmanager
-def _store_faults() -> Iterator[None]:
-    """Turn a database that cannot answer into Unavailable."""
-    try:
-        yield
-    except DBAPIError as error:
-        message = "The store cannot take this request now; nothing was stored. Try again shortly."
-        raise Unavailable(message) from error

@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, cast
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from tallybook.kit.db.faults import reason_of
 from tallybook.kit.db.tx import Environment
 from tallybook.kit.http.auth import Token, Tokens
 from tallybook.kit.http.errors import headers_of, status_of
@@ -34,10 +37,13 @@ from tallybook.values.errors import (
     NotFound,
     TallybookError,
     TooLarge,
+    Unavailable,
     Unsupported,
 )
 
 BODY_LIMIT = 8 * 1024 * 1024
+SLOW_AT_ONCE = 4
+"""How many slow operations run together; the others wait without holding up quick ones."""
 _JSON = (b"content-type", b"application/json")
 
 log = structlog.get_logger("tallybook.http")
@@ -96,6 +102,11 @@ class Application:
         self._environments = environments
         self._shutdown = shutdown
         self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="operation")
+        self._slow_threads = ThreadPoolExecutor(max_workers=SLOW_AT_ONCE, thread_name_prefix="slow")
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """One lock for each Idempotency-Key whose request runs on the event loop right now."""
+        self._alone = Lock()
+        """Held by a request with an Idempotency-Key that runs outside of one transaction."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -110,7 +121,8 @@ class Application:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+                for threads in (self._threads, self._slow_threads):
+                    await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
                 if self._shutdown is not None:
                     await self._shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -146,9 +158,14 @@ class Application:
             run = asyncio.get_running_loop().run_in_executor
             if match.target.is_async:
                 return await self._perform_async(match.target, call, run), {}, name
-            return await run(self._threads, self._perform, call, match), {}, name
+            threads = self._slow_threads if match.target.is_slow else self._threads
+            return await run(threads, self._perform, call, match), {}, name
         except TallybookError as error:
-            return _refusal(error), headers_of(error), name
+            if isinstance(error, Unavailable):
+                log.warning(
+                    "unavailable", request_id=call.request_id, operation=name, reason=reason_of(error)
+                )
+            return _refusal(error), _headers_of(error), name
         except Exception:
             log.exception("unexpected", request_id=call.request_id, operation=name)
             body = encode(
@@ -161,7 +178,8 @@ class Application:
         match = self._routes.find("GET" if method == "HEAD" else method, path)
         if match is not None:
             return match
-        raise _Unroutable(method, path, self._routes.methods(path))
+        allowed = self._routes.methods(path) | ({"GET"} if path in self._pages else set())
+        raise _Unroutable(method, path, allowed)
 
     async def _perform_async(self, operation: Operation, call: Call, run: Callable[..., Any]) -> Answer:
         """Run an operation on the event loop; only an Idempotency-Key costs a transaction."""
@@ -174,13 +192,15 @@ class Application:
         key = call.headers.get("idempotency-key")
         if key is None:
             return Answer(200, encode(await operation.handler(environment, content=call.body)))
-        digest = digest_request(operation.method, call.scope["path"], call.body)
-        earlier = await run(self._threads, _recalled, environment, token, check_key(key), digest)
-        if earlier is not None:
-            return cast("Answer", earlier)
-        answer = Answer(200, encode(await operation.handler(environment, content=call.body)))
-        await run(self._threads, _kept, environment, token, key, digest, answer)
-        return answer
+        digest = _digest(operation, call)
+        # A request with the key of one that still runs waits, and is given the answer of that one.
+        async with self._turns.setdefault((environment.name, check_key(key)), asyncio.Lock()):
+            earlier = await run(self._threads, _recalled, environment, token, key, digest)
+            if earlier is not None:
+                return cast("Answer", earlier)
+            answer = Answer(200, encode(await operation.handler(environment, content=call.body)))
+            await run(self._threads, _kept, environment, token, key, digest, answer)
+            return answer
 
     def _perform(self, call: Call, match: Match[Operation]) -> Answer:
         """Run one operation in a worker thread, inside its transaction."""
@@ -188,9 +208,12 @@ class Application:
         if operation.writes and token.is_read_only:
             raise _read_only()
         arguments = _arguments(operation, call, match.parameters)
-        if operation.takes_environment:
-            return Answer(200, encode(operation.handler(environment, **arguments)))
         key = call.headers.get("idempotency-key") if operation.method == "POST" else None
+        if operation.takes_environment:
+            if key is not None:
+                with self._alone:
+                    return _perform_apart_once(operation, arguments, check_key(key), call)
+            return Answer(200, encode(operation.handler(environment, **arguments)))
         if key is not None:
             return _perform_once(operation, arguments, check_key(key), call)
         opened = environment.write(token.name) if operation.writes else environment.read(token.name)
@@ -228,6 +251,12 @@ def _refusal(error: TallybookError) -> Answer:
     return Answer(status_of(error), encode({"message": error.message}))
 
 
+def _headers_of(error: TallybookError) -> dict[str, str]:
+    if isinstance(error, _Unroutable):
+        return {"allow": ", ".join(error.allowed)} if error.allowed else {}
+    return headers_of(error)
+
+
 def _authenticated(call: Call) -> tuple[Environment, Token]:
     if call.environment is None or call.token is None:
         raise AssertionError("a call is authenticated before it is performed")
@@ -241,8 +270,7 @@ def _read_only() -> Forbidden:
 def _perform_once(operation: Operation, arguments: dict[str, Any], key: str, call: Call) -> Answer:
     """Perform under an Idempotency-Key: the answer is stored with the work, or found and repeated."""
     environment, token = _authenticated(call)
-    target = call.scope["path"] + "?" + call.scope["query_string"].decode("latin-1")
-    digest = digest_request(operation.method, target, call.body)
+    digest = _digest(operation, call)
     try:
         with environment.write(token.name) as tx:
             answer = recall(tx, key, digest)
@@ -255,6 +283,27 @@ def _perform_once(operation: Operation, arguments: dict[str, Any], key: str, cal
             if is_free(tx, key):
                 remember(tx, key, digest, _refusal(error))
         raise
+
+
+def _perform_apart_once(operation: Operation, arguments: dict[str, Any], key: str, call: Call) -> Answer:
+    """As `_perform_once`, for an operation that opens its own transactions."""
+    environment, token = _authenticated(call)
+    digest = _digest(operation, call)
+    earlier = _recalled(environment, token, key, digest)
+    if earlier is not None:
+        return earlier
+    try:
+        answer = Answer(200, encode(operation.handler(environment, **arguments)))
+    except (Conflict, NotFound) as error:
+        _kept(environment, token, key, digest, _refusal(error))
+        raise
+    _kept(environment, token, key, digest, answer)
+    return answer
+
+
+def _digest(operation: Operation, call: Call) -> str:
+    target = call.scope["path"] + "?" + call.scope["query_string"].decode("latin-1")
+    return digest_request(operation.method, target, call.body)
 
 
 def _recalled(environment: Environment, token: Token, key: str, digest: str) -> Answer | None:
@@ -322,21 +371,19 @@ async def _read_body(call: Call, receive: Receive) -> bytes:
     announced = call.headers.get("content-length") or "0"
     if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT:
         raise _too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
+    chunks: list[bytes] = []
+    size = 0
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Invalid("The connection was closed before the body was complete; send it again")
-        chunk = message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > BODY_LIMIT:
             raise _too_large()
         chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def _too_large() -> TooLarge:

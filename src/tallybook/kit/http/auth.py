@@ -14,6 +14,7 @@ from threading import Lock
 from sqlalchemy import Boolean, Column, Engine, MetaData, String, Table, insert, select, update
 
 from tallybook.kit.db.columns import Instant
+from tallybook.kit.db.faults import store_faults
 from tallybook.values.errors import NotFound, Unauthorized
 
 REMEMBERED_S = 2.0
@@ -61,7 +62,7 @@ class Tokens:
         self._lock = Lock()
 
     def authenticate(self, authorization: str | None) -> Token:
-        """The token in an Authorization header. Raises Unauthorized."""
+        """The token in an Authorization header. Raises Unauthorized, or Unavailable."""
         scheme, _, text = (authorization or "").partition(" ")
         text = text.strip()
         if scheme.lower() != "bearer" or not text:
@@ -74,7 +75,7 @@ class Tokens:
         return token
 
     def _look_up(self, text: str) -> Token | None:
-        with self._control.connect() as connection:
+        with store_faults(), self._control.connect() as connection:
             row = connection.execute(
                 select(tokens).where(tokens.c.digest == digest_of(text), tokens.c.revoked_at.is_(None))
             ).one_or_none()

@@ -34,6 +34,8 @@ class Operation:
     content: Any
     """What the undecoded body holds, for documentation; None when `body` is decoded."""
     is_async: bool
+    is_slow: bool
+    """Whether one call may take seconds; such calls wait for each other, not in the way of the rest."""
     takes_environment: bool
     query: Any
     answer: Any
@@ -47,11 +49,11 @@ class Operation:
         return parts[parts.index("domains") + 1] if "domains" in parts else parts[-1]
 
 
-def operation(method: str, path: str, name: str) -> Callable[[Handler], Handler]:
+def operation(method: str, path: str, name: str, *, is_slow: bool = False) -> Callable[[Handler], Handler]:
     """Mark a function as the handler of one operation; `operations_of` finds it."""
 
     def mark(handler: Handler) -> Handler:
-        handler.operation = _describe(method, path, name, handler)  # type: ignore[attr-defined]  # the mark
+        handler.operation = _describe(method, path, name, handler, is_slow=is_slow)  # type: ignore[attr-defined]  # the mark
         return handler
 
     return mark
@@ -62,9 +64,9 @@ def get(path: str, name: str) -> Callable[[Handler], Handler]:
     return operation("GET", path, name)
 
 
-def post(path: str, name: str) -> Callable[[Handler], Handler]:
+def post(path: str, name: str, *, is_slow: bool = False) -> Callable[[Handler], Handler]:
     """Mark the handler of a POST."""
-    return operation("POST", path, name)
+    return operation("POST", path, name, is_slow=is_slow)
 
 
 def put(path: str, name: str) -> Callable[[Handler], Handler]:
@@ -93,7 +95,7 @@ def operations_of(*modules: Any) -> list[Operation]:
     return sorted(found, key=lambda item: (item.noun, item.handler.__code__.co_firstlineno))
 
 
-def _describe(method: str, path: str, name: str, handler: Callable[..., Any]) -> Operation:
+def _describe(method: str, path: str, name: str, handler: Callable[..., Any], *, is_slow: bool) -> Operation:
     hints = get_type_hints(handler, include_extras=True)
     parameters = inspect.signature(handler).parameters
     in_path = tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
@@ -111,6 +113,7 @@ def _describe(method: str, path: str, name: str, handler: Callable[..., Any]) ->
         body_is_optional="body" in parameters and parameters["body"].default is not inspect.Parameter.empty,
         content=get_args(hints["content"])[1] if "content" in hints else None,
         is_async=inspect.iscoroutinefunction(handler),
+        is_slow=is_slow,
         takes_environment="environment" in hints,
         query=hints.get("query"),
         answer=hints["return"],
