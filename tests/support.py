@@ -17,6 +17,7 @@ import uvicorn
 from metronome import Metronome
 
 from tallybook.app import Tallybook, open_tallybook
+from tallybook.kit.http.connection import Connection
 from tallybook.kit.settings import Settings
 
 PRODUCTION_TOKEN = "production-token"
@@ -85,7 +86,9 @@ def serving(data: Path, *, now: datetime = NOW, grace: timedelta = timedelta(hou
     tallybook = open_tallybook(settings)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(tallybook.application(), log_level="warning", access_log=False, lifespan="on")
+    config = uvicorn.Config(
+        tallybook.application(), http=Connection, log_level="warning", access_log=False, lifespan="on"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

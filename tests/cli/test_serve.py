@@ -83,6 +83,16 @@ def test_a_stop_during_ingest_loses_nothing_acknowledged(tmp_path: Path) -> None
 METRIC = {"name": "requests", "aggregation_type": "COUNT", "event_type_filter": {"in_values": ["chat"]}}
 
 
+def test_a_client_that_stalls_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    with served(tmp_path / "data", TALLYBOOK_SANDBOX_TOKEN="trial") as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as stalled:
+            head = b"POST /v1/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer trial\r\n"
+            stalled.sendall(head + b'Content-Length: 999\r\n\r\n{"name": ')
+            server.call("GET", "/v1/customers", "trial")
+            assert server.stop() == 0
+
+
 def _event(name: str) -> dict[str, str]:
     return {
         "transaction_id": name,

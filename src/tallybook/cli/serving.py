@@ -10,11 +10,14 @@ import uvicorn
 
 from tallybook.app import open_tallybook
 from tallybook.cli.common import DataOption, complain, log_to_stderr, owned, say
+from tallybook.kit.http.connection import Connection
 from tallybook.kit.settings import from_environment
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import parse_instant
 
 BACKLOG = 2_048
+SHUTDOWN_S = 10
+"""How long a stop waits for requests under way; a client that stalls in one is cut off then."""
 
 
 def serve(
@@ -50,10 +53,11 @@ def serve(
         config = uvicorn.Config(
             tallybook.application(),
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             log_level="warning",
             access_log=False,
             lifespan="on",
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
         _end_quietly_on_signals()
         uvicorn.Server(config).run(sockets=[listener])
