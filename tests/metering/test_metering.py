@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+import xxhash
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.applier import Metering
@@ -304,3 +306,38 @@ def test_fingerprints_behave_like_a_set(batches: list[list[int]]) -> None:
             assert bool(new) is (key not in known)
             known.add(key)
     assert len(table) == len(known)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 400), min_size=1, max_size=200), st.integers(0, 20 * 86_400)),
+        max_size=25,
+    ),
+    st.sampled_from([16, 64, 300]),
+)
+def test_fingerprints_are_remembered_for_34_days_while_the_table_grows(
+    batches: list[tuple[list[int], int]], slots: int
+) -> None:
+    table, accepted, second = Fingerprints(slots), {}, 1_700_000_000
+    for numbers, pause in batches:
+        second += pause
+        packed = b"".join(xxhash.xxh3_128_digest(str(number).encode()) for number in numbers)
+        for number, new in zip(numbers, table.admit(packed, second).tolist(), strict=True):
+            assert new is (number not in accepted or accepted[number] + 34 * 86_400 <= second)
+            if new:
+                accepted[number] = second
+
+
+def test_a_table_restored_in_one_go_knows_what_was_accepted() -> None:
+    source = np.random.default_rng(4)
+    packed = source.bytes(16 * 50_000)
+    accepted = source.random(50_000) < 0.9
+    seconds = np.sort(source.integers(1_000_000, 1_000_000 + 33 * 86_400, 50_000))
+    table = Fingerprints()
+    table.expect(50_000)
+    for start in range(0, 50_000, 7_000):
+        part = slice(start, start + 7_000)
+        table.restore(packed[start * 16 : (start + 7_000) * 16], accepted[part], seconds[part])
+    assert len(table) == np.count_nonzero(accepted)
+    assert (table.admit(packed, int(seconds[-1])) == ~accepted).all()
