@@ -300,7 +300,7 @@ class RevenueConfigurationResponse(Response, frozen=True):
     """A revenue-system configuration with what is shown of its delivery method."""
 
     id: str
-    provider: integrations.BillingProvider
+    provider: integrations.RevenueProvider
     customer_id: str
     configuration: dict[str, Any]
     delivery_method_id: str
@@ -372,7 +372,7 @@ def revenue_configuration_to_wire(
     """A revenue-system configuration as it is stored and read."""
     return RevenueConfigurationResponse(
         id=configuration.id,
-        provider=configuration.provider,
+        provider=integrations.RevenueProvider(configuration.provider.value),
         customer_id=configuration.customer_id,
         configuration=configuration.configuration,
         delivery_method_id=configuration.delivery_method_id,
