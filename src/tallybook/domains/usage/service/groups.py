@@ -22,7 +22,7 @@ from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
 
-PAGE_READS = 2_000
+PAGE_READS = 500
 CHUNK_WINDOWS_MAX = 8_192
 
 

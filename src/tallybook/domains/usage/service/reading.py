@@ -12,6 +12,8 @@ from tallybook.values.usage import UsageCell
 
 CHUNK_WINDOWS = 8
 """How many grouped windows are read at first; each further reading takes twice as many."""
+CELLS_PER_READ = 200
+"""So many cells cost a page as much as one more read."""
 STRETCH_HOURS = 32 * 24
 FUTURE_HOURS = 26
 """No event is dated more than 24 hours ahead; an hour is added on either side of that."""
@@ -69,6 +71,7 @@ class Source:
             cuts = windows.cuts_between(start, end)
             question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, cuts)
             cells = self.tx.usage.read(question)
+            self.budget.reads -= len(cells) // CELLS_PER_READ
             yield cells
             end = start
             length = STRETCH_HOURS if cells else 2 * length
