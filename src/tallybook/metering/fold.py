@@ -234,8 +234,9 @@ class _Plan:
         for place, (kind, count) in enumerate(zip(touched.tolist(), counts, strict=True)):
             for goal, cell in self._cells_of(kind, cells):
                 cell.count += count
-                if goal.summed >= 0:
-                    cell.whole += sums[goal.summed][place]
+                summed = goal.summed
+                if summed >= 0:
+                    cell.whole += sums[summed][place]
 
     def _kinds_of(self, events: _Selected, columns: dict[str, Column]) -> Integers:
         """The kind of every event; new kinds are numbered and given room."""

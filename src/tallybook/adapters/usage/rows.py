@@ -1,9 +1,9 @@
 """Merges cells into their rows, thousands in one statement."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -28,43 +28,45 @@ _OLD = """SELECT count, whole, exact, max, latest_at, latest_row, latest_index, 
 
 def merge(connection: sqlite3.Connection, cells: Mapping[SeriesKey, Series]) -> None:
     """Merge cells into their rows. Raises sqlite3.Error."""
+    counted, others = _apart(cells)
     connection.execute("SAVEPOINT merging")
     try:
-        _write(connection, _COUNTED, 7, _counted(cells))
+        _write(connection, _COUNTED, counted)
     except sqlite3.IntegrityError:
         # A sum has outgrown 64 bits: merge all of them outside the database, where sums have no bounds.
         connection.execute("ROLLBACK TO merging")
-        everything: Iterable[Row] = _keyed(cells)
-    else:
-        everything = ((*key, cell) for *key, cell in _keyed(cells) if not _is_counted(cell))
+        others += [(*key, _counted_cell(count, whole)) for *key, count, whole in counted]
     connection.execute("RELEASE merging")
-    _write(connection, _WHOLE_ROWS, 13, (_merged(connection, *row) for row in everything))
-    values = (
-        (*key, value) for *key, cell in _keyed(cells) if cell.distinct is not None for value in cell.distinct
-    )
-    _write(connection, _VALUES, 6, values)
+    _write(connection, _WHOLE_ROWS, [_merged(connection, *row) for row in others])
+    values = [(*key, value) for *key, cell in others if cell.distinct is not None for value in cell.distinct]
+    _write(connection, _VALUES, values)
 
 
-def _keyed(cells: Mapping[SeriesKey, Series]) -> Iterator[Row]:
-    """The cells, each behind the five columns of its key."""
+def _apart(cells: Mapping[SeriesKey, Series]) -> tuple[list[Row], list[Row]]:
+    """Rows of the cells that the database can merge, and the other cells behind the columns of their keys.
+
+    The database can add up counts and modest integers. Rows come in the order of their keys, nearly.
+    """
     texts: dict[Group, str] = {}
-    for (metric, grouping, customer_key), series in cells.items():
+    counted: list[Row] = []
+    others: list[Row] = []
+    for (metric, grouping, customer_key), series in sorted(cells.items(), key=itemgetter(0)):
         for (hour, group), cell in series.items():
             members = texts.get(group)
             if members is None:
                 members = texts[group] = msgspec.json.encode(group).decode()
-            yield metric, grouping, customer_key, hour, members, cell
+            is_plain = cell.max is None and cell.latest is None and cell.distinct is None
+            if is_plain and not cell.exact and -_DELTA_MAX < cell.whole < _DELTA_MAX:
+                counted.append((metric, grouping, customer_key, hour, members, cell.count, cell.whole))
+            else:
+                others.append((metric, grouping, customer_key, hour, members, cell))
+    return counted, others
 
 
-def _is_counted(cell: Cell) -> bool:
-    """Whether the database can merge it: nothing but a count and a sum of modest integers."""
-    return cell.max is None and cell.latest is None and not cell.exact and abs(cell.whole) < _DELTA_MAX
-
-
-def _counted(cells: Mapping[SeriesKey, Series]) -> Iterator[Row]:
-    for *key, cell in _keyed(cells):
-        if _is_counted(cell):
-            yield (*key, cell.count, cell.whole)
+def _counted_cell(count: int, whole: int) -> Cell:
+    cell = Cell()
+    cell.count, cell.whole = count, whole
+    return cell
 
 
 def _merged(connection: sqlite3.Connection, *row: Any) -> Row:
@@ -99,10 +101,10 @@ def _read(columns: Row) -> Cell:
     return cell
 
 
-def _write(connection: sqlite3.Connection, statement: str, width: int, rows: Iterable[Row]) -> None:
-    """Run a statement over many rows at once, in the order of their keys."""
-    ordered = iter(sorted(rows, key=itemgetter(0, 1, 2, 3, 4)))
-    marks = "(" + ", ".join("?" * width) + ")"
-    while part := list(islice(ordered, _ROWS_PER_STATEMENT)):
-        values = ", ".join([marks] * len(part))
-        connection.execute(statement.format(source=f"VALUES {values}"), list(chain.from_iterable(part)))
+def _write(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
+    """Run a statement over many rows at once."""
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        part = rows[start : start + _ROWS_PER_STATEMENT]
+        marks = "(" + ", ".join("?" * len(part[0])) + ")"
+        source = "VALUES " + ", ".join([marks] * len(part))
+        connection.execute(statement.format(source=source), list(chain.from_iterable(part)))
