@@ -24,7 +24,7 @@ from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
 
 _SECOND_MAX = 2**32 - 1
-_TAIL_MAX = 2_000_000
+_TAIL_MAX = 1_000_000
 """So many events may be applied and not checkpointed; that bounds how long a restart takes."""
 _ROWS_AT_ONCE = 1_024
 _FILLED_AT_ONCE = 500_000

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from tallybook.values.errors import Invalid
 from tallybook.values.instant import parse_instant
 
 BACKLOG = 2_048
+SWITCH_S = 0.0005
+"""How long one thread may keep the interpreter while others wait: a request passes from thread to thread
+a few times, and must not wait the usual 5 ms each time while a checkpoint computes."""
 SHUTDOWN_S = 10
 """How long a stop waits for requests under way; a client that stalls in one is cut off then."""
 
@@ -56,10 +60,12 @@ def serve(
             http=Connection,
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
             lifespan="on",
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         _end_quietly_on_signals()
+        sys.setswitchinterval(SWITCH_S)
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS log (
 """
 _BODIES = msgspec.msgpack.Decoder(list[bytes])
 _ROWS_PER_QUERY = 64
-_FINGERPRINTS_PER_QUERY = 1_024
+_FINGERPRINTS_PER_QUERY = 256
 
 
 @dataclass(frozen=True, slots=True)
