@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from tallybook.values.cased import CasedEnum
 from tallybook.values.instant import add_months
 from tallybook.values.period import Period
 
 
-class StatementFrequency(StrEnum):
+class StatementFrequency(CasedEnum):
     """How long a statement period is."""
 
     MONTHLY = "MONTHLY"

@@ -7,15 +7,15 @@ their credit type: cents for US dollars, whole units for everything else. Period
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
+from tallybook.values.cased import CasedEnum
 from tallybook.values.money import USD_CENTS_ID
 
 GroupValues = tuple[tuple[str, str], ...]
 """Property and value pairs in the order of their property names; () for no pricing group."""
 
 
-class ProductType(StrEnum):
+class ProductType(CasedEnum):
     """What kind of charge a product carries (pricing.md 2.1)."""
 
     USAGE = "USAGE"
@@ -25,14 +25,14 @@ class ProductType(StrEnum):
     PRO_SERVICE = "PRO_SERVICE"
 
 
-class ConversionOperation(StrEnum):
+class ConversionOperation(CasedEnum):
     """How a conversion factor acts on a metered value."""
 
     MULTIPLY = "MULTIPLY"
     DIVIDE = "DIVIDE"
 
 
-class RoundingMethod(StrEnum):
+class RoundingMethod(CasedEnum):
     """How a converted quantity is rounded."""
 
     ROUND_UP = "ROUND_UP"
@@ -73,7 +73,7 @@ class ProductTerms:
     tags: tuple[str, ...] = ()
 
 
-class RateType(StrEnum):
+class RateType(CasedEnum):
     """The shape of a price (pricing.md 4.5)."""
 
     FLAT = "FLAT"

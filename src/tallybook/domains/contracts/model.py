@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tallybook.rating.statements import StatementSchedule, first_of_month, statement_periods
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import EPOCH, format_instant, require_on_the_hour
 from tallybook.values.period import Period, covers
@@ -13,7 +14,7 @@ from tallybook.values.period import Period, covers
 PAYMENT_TERMS_DAYS_MAX = 36_500
 
 
-class StatementDay(StrEnum):
+class StatementDay(CasedEnum):
     """What a statement schedule is anchored to (pricing.md 9.7)."""
 
     FIRST_OF_MONTH = "FIRST_OF_MONTH"
@@ -21,14 +22,14 @@ class StatementDay(StrEnum):
     CUSTOM_DATE = "CUSTOM_DATE"
 
 
-class MultiplierPrioritization(StrEnum):
+class MultiplierPrioritization(CasedEnum):
     """Which of several multipliers rules; stored and shown, multipliers come with overrides."""
 
     LOWEST_MULTIPLIER = "LOWEST_MULTIPLIER"
     EXPLICIT = "EXPLICIT"
 
 
-class ChargeConsolidation(StrEnum):
+class ChargeConsolidation(CasedEnum):
     """Which scheduled charges move onto usage invoices; stored and shown, charges come later."""
 
     ALL = "ALL"

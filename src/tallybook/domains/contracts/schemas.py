@@ -30,7 +30,6 @@ from tallybook.domains.rate_cards.schemas import (
 )
 from tallybook.kit.http.wire import (
     UNSET,
-    CasedEnum,
     CustomFields,
     Instant,
     Request,
@@ -50,7 +49,7 @@ NoTerms = tuple[dict[str, Any], ...]
 COPIED = (
     "customer_id", "starting_at", "ending_before", "name", "uniqueness_key", "rate_card_id",
     "rate_card_alias", "net_payment_terms_days", "total_contract_value", "netsuite_sales_order_id",
-    "salesforce_opportunity_id",
+    "salesforce_opportunity_id", "scheduled_charges_on_usage_invoices",
 )  # fmt: skip
 """What a draft takes as it was sent."""
 
@@ -62,49 +61,19 @@ SHOWN_TERMS = (
 """What both shapes of a contract show under the name it is stored by."""
 
 
-class Frequency(CasedEnum):
-    """How long a statement period is."""
-
-    MONTHLY = "MONTHLY"
-    QUARTERLY = "QUARTERLY"
-    ANNUAL = "ANNUAL"
-    WEEKLY = "WEEKLY"
-
-
-class Day(CasedEnum):
-    """What statement periods are anchored to."""
-
-    FIRST_OF_MONTH = "FIRST_OF_MONTH"
-    CONTRACT_START = "CONTRACT_START"
-    CUSTOM_DATE = "CUSTOM_DATE"
-
-
-class Prioritization(CasedEnum):
-    """Which of several multipliers rules."""
-
-    LOWEST_MULTIPLIER = "LOWEST_MULTIPLIER"
-    EXPLICIT = "EXPLICIT"
-
-
-class Consolidation(CasedEnum):
-    """Which scheduled charges move onto usage invoices."""
-
-    ALL = "ALL"
-
-
 class StatementScheduleRequest(Request, frozen=True):
     """How usage statements are to be cut."""
 
-    frequency: Frequency
-    day: Day | None = None
+    frequency: StatementFrequency
+    day: StatementDay | None = None
     billing_anchor_date: Instant | None = None
     invoice_generation_starting_at: Instant | None = None
 
     def to_draft(self) -> ScheduleDraft:
         """The draft that the service takes."""
         return ScheduleDraft(
-            frequency=StatementFrequency(self.frequency.value),
-            day=StatementDay(self.day.value) if self.day else StatementDay.FIRST_OF_MONTH,
+            frequency=self.frequency,
+            day=self.day or StatementDay.FIRST_OF_MONTH,
             billing_anchor_date=self.billing_anchor_date,
             invoice_generation_starting_at=self.invoice_generation_starting_at,
         )
@@ -184,8 +153,8 @@ class CreateContractRequest(TermsNotBuilt, frozen=True, kw_only=True):
     net_payment_terms_days: Decimal | None = None
     usage_statement_schedule: StatementScheduleRequest | None = None
     total_contract_value: Decimal | None = None
-    multiplier_override_prioritization: Prioritization | None = None
-    scheduled_charges_on_usage_invoices: Consolidation | None = None
+    multiplier_override_prioritization: MultiplierPrioritization | None = None
+    scheduled_charges_on_usage_invoices: ChargeConsolidation | None = None
     netsuite_sales_order_id: str | None = None
     salesforce_opportunity_id: str | None = None
     billing_provider_configuration: BillingProviderChoice | None = None
@@ -195,15 +164,13 @@ class CreateContractRequest(TermsNotBuilt, frozen=True, kw_only=True):
     def to_draft(self) -> ContractDraft:
         """The draft that the service takes. Raises NotBuilt naming a term that is not offered yet."""
         self.require_none()
-        schedule, prioritization = self.usage_statement_schedule, self.multiplier_override_prioritization
-        consolidation = self.scheduled_charges_on_usage_invoices
+        schedule = self.usage_statement_schedule
         billing, revenue = self.billing_provider_configuration, self.revenue_system_configuration
         return ContractDraft(
             schedule=schedule.to_draft() if schedule else ScheduleDraft(),
-            multiplier_override_prioritization=MultiplierPrioritization(
-                (prioritization or Prioritization.LOWEST_MULTIPLIER).value
+            multiplier_override_prioritization=(
+                self.multiplier_override_prioritization or MultiplierPrioritization.LOWEST_MULTIPLIER
             ),
-            scheduled_charges_on_usage_invoices=ChargeConsolidation.ALL if consolidation else None,
             billing_provider=billing.to_choice() if billing else None,
             revenue_system=revenue.to_choice() if revenue else None,
             custom_fields=self.custom_fields or {},

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from tallybook.rating.model import AccountTerms, InvoiceDraft, InvoiceKind, Line, UsageSlice
+from tallybook.values.cased import CasedEnum
 from tallybook.values.period import Period
 
 
-class InvoiceStatus(StrEnum):
+class InvoiceStatus(CasedEnum):
     """Where an invoice stands (invoicing.md 1.2); the grace period is still DRAFT."""
 
     DRAFT = "DRAFT"

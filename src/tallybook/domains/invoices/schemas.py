@@ -9,7 +9,6 @@ from tallybook.domains.invoices.model import Invoice, InvoiceFilter, InvoiceStat
 from tallybook.kit.http.paging import PageQuery
 from tallybook.kit.http.wire import (
     UNSET,
-    CasedEnum,
     CustomFields,
     Instant,
     Request,
@@ -18,17 +17,10 @@ from tallybook.kit.http.wire import (
     Uuid,
 )
 from tallybook.rating.model import Line
+from tallybook.values.cased import CasedEnum
 from tallybook.values.money import FIAT_TYPES
 from tallybook.values.pricing import ProductType
 from tallybook.values.quantity import ZERO
-
-
-class StatusFilter(CasedEnum):
-    """Statuses an invoice can be asked for by."""
-
-    DRAFT = "DRAFT"
-    FINALIZED = "FINALIZED"
-    VOID = "VOID"
 
 
 class TypeFilter(CasedEnum):
@@ -55,7 +47,7 @@ class GetInvoiceQuery(Request, frozen=True):
 class ListInvoicesQuery(PageQuery, frozen=True):
     """Which invoices to list, and how to show them."""
 
-    status: StatusFilter | None = None
+    status: InvoiceStatus | None = None
     type: TypeFilter | None = None
     skip_zero_qty_line_items: bool = False
     sort: SortOrder = SortOrder.DATE_ASC
@@ -68,7 +60,7 @@ class ListInvoicesQuery(PageQuery, frozen=True):
     def to_filter(self) -> InvoiceFilter:
         """The filter that the service takes."""
         return InvoiceFilter(
-            status=None if self.status is None else InvoiceStatus(self.status.value),
+            status=self.status,
             kind=None if self.type is None else self.type.value,
             credit_type_id=self.credit_type_id,
             contract_id=self.contract_id,

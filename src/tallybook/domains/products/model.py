@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.pricing import ProductTerms, ProductType, QuantityConversion, QuantityRounding
 from tallybook.values.quantity import DIGITS_MAX, ZERO
@@ -16,21 +16,21 @@ from tallybook.values.quantity import DIGITS_MAX, ZERO
 Timeline = tuple[tuple[datetime | None, ProductTerms], ...]
 
 
-class SqlBreakdownGranularity(StrEnum):
+class SqlBreakdownGranularity(CasedEnum):
     """When the usage of a SQL metric is evaluated; kept for such metrics, without effect on others."""
 
     HOUR = "HOUR"
     SERVICE_PERIOD = "SERVICE_PERIOD"
 
 
-class CompositeScope(StrEnum):
+class CompositeScope(CasedEnum):
     """Whose spend a composite charge looks at."""
 
     CONTRACT = "CONTRACT"
     CUSTOMER = "CUSTOMER"
 
 
-class ArchiveFilter(StrEnum):
+class ArchiveFilter(CasedEnum):
     """Which products to list."""
 
     ARCHIVED = "ARCHIVED"

@@ -15,7 +15,8 @@ from tallybook.domains.products.model import (
     Version,
 )
 from tallybook.domains.products.service import ProductDraft
-from tallybook.kit.http.wire import CasedEnum, CustomFields, Instant, Request, Response, Text, Uuid
+from tallybook.kit.http.wire import CustomFields, Instant, Request, Response, Text, Uuid
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.pricing import (
     ConversionOperation,
@@ -37,55 +38,18 @@ class GivenType(CasedEnum):
     PRO_SERVICE = "PRO_SERVICE"
 
 
-class GivenOperation(CasedEnum):
-    """Conversion operations as requests name them."""
-
-    MULTIPLY = "MULTIPLY"
-    DIVIDE = "DIVIDE"
-
-
-class GivenRounding(CasedEnum):
-    """Rounding methods as requests name them."""
-
-    ROUND_UP = "ROUND_UP"
-    ROUND_DOWN = "ROUND_DOWN"
-    ROUND_HALF_UP = "ROUND_HALF_UP"
-
-
-class GivenGranularity(CasedEnum):
-    """Breakdown granularities as requests name them."""
-
-    HOUR = "HOUR"
-    SERVICE_PERIOD = "SERVICE_PERIOD"
-
-
-class GivenScope(CasedEnum):
-    """Composite scopes as requests name them."""
-
-    CONTRACT = "CONTRACT"
-    CUSTOMER = "CUSTOMER"
-
-
-class GivenFilter(CasedEnum):
-    """Archive filters as requests name them."""
-
-    ARCHIVED = "ARCHIVED"
-    NOT_ARCHIVED = "NOT_ARCHIVED"
-    ALL = "ALL"
-
-
 class QuantityConversionRequest(Request, frozen=True):
     """From the metered unit into the priced one."""
 
     conversion_factor: Decimal
-    operation: GivenOperation
+    operation: ConversionOperation
     name: str | None = None
 
     def to_value(self) -> QuantityConversion:
         """The conversion."""
         return QuantityConversion(
             conversion_factor=self.conversion_factor,
-            operation=ConversionOperation(self.operation.value),
+            operation=self.operation,
             name=self.name,
         )
 
@@ -93,7 +57,7 @@ class QuantityConversionRequest(Request, frozen=True):
 class QuantityRoundingRequest(Request, frozen=True):
     """How the converted quantity is rounded."""
 
-    rounding_method: GivenRounding
+    rounding_method: RoundingMethod
     decimal_places: Decimal
 
     def to_value(self) -> QuantityRounding:
@@ -103,7 +67,7 @@ class QuantityRoundingRequest(Request, frozen=True):
                 "quantity_rounding.decimal_places: must be a whole number; send one without fraction"
             )
         return QuantityRounding(
-            rounding_method=RoundingMethod(self.rounding_method.value),
+            rounding_method=self.rounding_method,
             decimal_places=int(self.decimal_places),
         )
 
@@ -114,14 +78,14 @@ class CreateProductRequest(Request, frozen=True):
     name: Text
     type: GivenType
     billable_metric_id: Uuid | None = None
-    sql_breakdown_granularity: GivenGranularity | None = None
+    sql_breakdown_granularity: SqlBreakdownGranularity | None = None
     tags: list[Text] | None = None
     is_refundable: bool | None = None
     netsuite_internal_item_id: str | None = None
     netsuite_overage_item_id: str | None = None
     composite_product_ids: list[Uuid] | None = None
     composite_tags: list[Text] | None = None
-    composite_scope: GivenScope | None = None
+    composite_scope: CompositeScope | None = None
     exclude_free_usage: bool | None = None
     include_composite_spend: bool | None = None
     pricing_group_key: list[Text] | None = None
@@ -145,7 +109,7 @@ class UpdateProductRequest(Request, frozen=True):
     starting_at: Instant
     name: Text | UnsetType = UNSET
     billable_metric_id: Uuid | UnsetType = UNSET
-    sql_breakdown_granularity: GivenGranularity | UnsetType = UNSET
+    sql_breakdown_granularity: SqlBreakdownGranularity | UnsetType = UNSET
     tags: list[Text] | UnsetType = UNSET
     is_refundable: bool | UnsetType = UNSET
     netsuite_internal_item_id: str | UnsetType = UNSET
@@ -173,11 +137,11 @@ class ArchiveProductRequest(Request, frozen=True):
 class ListProductsRequest(Request, frozen=True):
     """Which products to list."""
 
-    archive_filter: GivenFilter | None = None
+    archive_filter: ArchiveFilter | None = None
 
     def to_filter(self) -> ArchiveFilter:
         """The filter that the service takes."""
-        return ArchiveFilter((self.archive_filter or GivenFilter.NOT_ARCHIVED).value)
+        return self.archive_filter or ArchiveFilter.NOT_ARCHIVED
 
 
 class QuantityConversionResponse(Response, frozen=True):
@@ -244,7 +208,6 @@ def product_to_wire(product: Product, custom_fields: CustomFields, now: datetime
     )
 
 
-_ENUMS = {"sql_breakdown_granularity": SqlBreakdownGranularity, "composite_scope": CompositeScope}
 _NULLABLE = ("quantity_conversion", "quantity_rounding")
 
 
@@ -257,8 +220,6 @@ def _attributes_of(request: CreateProductRequest | UpdateProductRequest) -> Attr
             continue
         if name in _NULLABLE and value is not None:
             value = value.to_value()
-        elif name in _ENUMS:
-            value = _ENUMS[name](value.value)
         given[name] = tuple(value) if isinstance(value, list) else value
     return Attributes(**given)
 

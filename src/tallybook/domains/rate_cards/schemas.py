@@ -16,7 +16,6 @@ from tallybook.domains.rate_cards.model import (
 from tallybook.domains.rate_cards.service import ProductMove, RateCardChanges, RateCardDraft
 from tallybook.kit.http.wire import (
     UNSET,
-    CasedEnum,
     CustomFields,
     Instant,
     Request,
@@ -25,20 +24,10 @@ from tallybook.kit.http.wire import (
     UnsetType,
     Uuid,
 )
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.money import USD_CENTS_ID, CreditType
 from tallybook.values.pricing import GroupValues, RateEntry, RateType, group_values_of
-
-
-class RateTypeName(CasedEnum):
-    """The shape of a price, in any documented casing."""
-
-    FLAT = "FLAT"
-    PERCENTAGE = "PERCENTAGE"
-    SUBSCRIPTION = "SUBSCRIPTION"
-    CUSTOM = "CUSTOM"
-    TIERED = "TIERED"
-    TIERED_PERCENTAGE = "TIERED_PERCENTAGE"
 
 
 class BillingFrequencyName(CasedEnum):
@@ -125,7 +114,7 @@ class MinimumRequest(Request, frozen=True):
 class CommitRateRequest(Request, frozen=True):
     """The price while a commit or credit pays."""
 
-    rate_type: RateTypeName
+    rate_type: RateType
     price: Decimal | None = None
     tiers: list[TierRequest] | None = None
     minimum_config: MinimumRequest | None = None
@@ -133,7 +122,7 @@ class CommitRateRequest(Request, frozen=True):
     def to_draft(self) -> PriceDraft:
         """The draft that the service takes."""
         return PriceDraft(
-            rate_type=RateType(self.rate_type.value),
+            rate_type=self.rate_type,
             price=self.price,
             tiers=_tiers(self.tiers),
             minimum=self.minimum_config.minimum if self.minimum_config else None,
@@ -146,7 +135,7 @@ class RateRequest(Request, frozen=True):
     product_id: Uuid
     starting_at: Instant
     entitled: bool
-    rate_type: RateTypeName
+    rate_type: RateType
     ending_before: Instant | None = None
     pricing_group_values: dict[str, str] | None = None
     billing_frequency: BillingFrequencyName | None = None
@@ -168,7 +157,7 @@ class RateRequest(Request, frozen=True):
             starting_at=self.starting_at,
             ending_before=self.ending_before,
             entitled=self.entitled,
-            rate_type=RateType(self.rate_type.value),
+            rate_type=self.rate_type,
             price=self.price,
             tiers=_tiers(self.tiers),
             minimum=self.minimum_config.minimum if self.minimum_config else None,
@@ -317,7 +306,7 @@ class RateCardResponse(Response, frozen=True):
 class RateResponse(Response, frozen=True):
     """A price, wherever one is shown."""
 
-    rate_type: RateTypeName
+    rate_type: RateType
     price: Decimal
     credit_type: CreditTypeRef
     pricing_group_values: dict[str, str] | UnsetType = UNSET
@@ -363,7 +352,7 @@ def rate_card_to_wire(card: RateCard, fiat: CreditType, custom_fields: CustomFie
 def rate_to_wire(entry: RateEntry, credit_type: CreditType) -> RateResponse:
     """The price of an entry; `credit_type` is the unit it is in."""
     return RateResponse(
-        rate_type=RateTypeName(entry.price.rate_type.value),
+        rate_type=entry.price.rate_type,
         price=entry.price.price,
         credit_type=CreditTypeRef(id=credit_type.id, name=credit_type.name),
         pricing_group_values=dict(entry.group_values) if entry.group_values else UNSET,
