@@ -1,10 +1,11 @@
 """What a billable metric measures: filters, one aggregation, and the groupings kept for it."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from tallybook.values.cased import CasedEnum
 
 
-class Aggregation(StrEnum):
+class Aggregation(CasedEnum):
     """How matching events become one value (metering.md 2.3)."""
 
     COUNT = "COUNT"

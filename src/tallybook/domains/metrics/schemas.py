@@ -9,7 +9,7 @@ from msgspec import Meta
 from tallybook.domains.metrics.model import Metric
 from tallybook.domains.metrics.service import MetricDraft, OldMetricDraft
 from tallybook.kit.http.paging import PageQuery
-from tallybook.kit.http.wire import UNSET, CasedEnum, CustomFields, Request, Response, Text, UnsetType
+from tallybook.kit.http.wire import UNSET, CustomFields, Request, Response, Text, UnsetType
 from tallybook.values.errors import Invalid, NotBuilt
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 
@@ -22,16 +22,6 @@ Filters = Annotated[list["PropertyFilterRequest"], Meta(max_length=FILTERS_MAX)]
 # Every group key is one more sum kept for each event, so their number bounds what an event costs.
 GroupKey = Annotated[list[Text], Meta(min_length=1, max_length=KEY_MEMBERS_MAX)]
 GroupKeys = Annotated[list[GroupKey], Meta(max_length=GROUP_KEYS_MAX)]
-
-
-class AggregationType(CasedEnum):
-    """How matching events become one value."""
-
-    COUNT = "COUNT"
-    LATEST = "LATEST"
-    MAX = "MAX"
-    SUM = "SUM"
-    UNIQUE = "UNIQUE"
 
 
 class EventTypeFilterRequest(Request, frozen=True):
@@ -57,7 +47,7 @@ class CreateBillableMetricRequest(Request, frozen=True):
     sql: str | None = None
     event_type_filter: EventTypeFilterRequest | None = None
     property_filters: Filters | None = None
-    aggregation_type: AggregationType | None = None
+    aggregation_type: Aggregation | None = None
     aggregation_key: Text | None = None
     group_keys: GroupKeys | None = None
     custom_fields: CustomFields | None = None
@@ -72,7 +62,7 @@ class CreateBillableMetricRequest(Request, frozen=True):
         types = self.event_type_filter or EventTypeFilterRequest()
         definition = MetricDefinition(
             id="",
-            aggregation=Aggregation(self.aggregation_type.value),
+            aggregation=self.aggregation_type,
             aggregation_key=self.aggregation_key,
             event_types=ValueFilter(_frozen(types.in_values), _frozen(types.not_in_values)),
             property_filters=tuple(
@@ -101,7 +91,7 @@ class CreateOldBillableMetricRequest(Request, frozen=True):
     """A metric in the old form: a JSON Schema document selects the events."""
 
     name: Text
-    aggregate: AggregationType
+    aggregate: Aggregation
     filter: dict[str, Any]
     aggregate_key: Text | None = None
     group_keys: Annotated[list[Text], Meta(max_length=GROUP_KEYS_MAX)] | None = None
@@ -113,7 +103,7 @@ class CreateOldBillableMetricRequest(Request, frozen=True):
             raise NotBuilt("group_values: not available in this version; filter on the property instead")
         return OldMetricDraft(
             name=self.name,
-            aggregation=Aggregation(self.aggregate.value),
+            aggregation=self.aggregate,
             aggregation_key=self.aggregate_key,
             filter_document=self.filter,
             group_keys=tuple(self.group_keys or ()),

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import format_instant, hour_of, instant_of_hour, is_midnight, is_on_the_hour
 from tallybook.values.metric import Aggregation, MetricDefinition
@@ -16,7 +16,7 @@ Group = tuple[str | None, ...]
 HOURS_PER_DAY = 24
 
 
-class WindowSize(StrEnum):
+class WindowSize(CasedEnum):
     """How a range is cut: into UTC hours, UTC days, or not at all."""
 
     HOUR = "HOUR"

@@ -24,7 +24,6 @@ from tallybook.domains.usage.service import (
 from tallybook.kit.http.paging import PageQuery, encode_cursor, start_after
 from tallybook.kit.http.wire import (
     UNSET,
-    CasedEnum,
     CustomFields,
     Instant,
     Request,
@@ -54,14 +53,6 @@ class IngestEvent(Request, frozen=True):
 
 
 IngestEvents = Annotated[list[IngestEvent], Meta(min_length=1, max_length=100)]
-
-
-class WireWindowSize(CasedEnum):
-    """How the range is cut."""
-
-    HOUR = "HOUR"
-    DAY = "DAY"
-    NONE = "NONE"
 
 
 class GroupByRequest(Request, frozen=True):
@@ -94,7 +85,7 @@ class BatchPageQuery(Request, frozen=True):
 class UsageBatchRequest(Request, frozen=True):
     """A question about many customers and metrics; what is absent means all."""
 
-    window_size: WireWindowSize
+    window_size: WindowSize
     starting_on: Instant
     ending_before: Instant
     customer_ids: list[Uuid] | None = None
@@ -104,7 +95,7 @@ class UsageBatchRequest(Request, frozen=True):
         """The question that the service takes. Raises Invalid."""
         ids, asked = self.customer_ids, self.billable_metrics
         return BatchQuery(
-            window_size=WindowSize(self.window_size.value),
+            window_size=self.window_size,
             period=check_bounds(self.starting_on, self.ending_before, to_the_hour=False),
             customer_ids=None if ids is None else tuple(dict.fromkeys(ids)),
             metrics=None if asked is None else tuple(dict.fromkeys(item.to_query() for item in asked)),
@@ -116,7 +107,7 @@ class UsageGroupsRequest(Request, frozen=True):
 
     customer_id: Uuid
     billable_metric_id: Uuid
-    window_size: WireWindowSize
+    window_size: WindowSize
     starting_on: Instant | None = None
     ending_before: Instant | None = None
     current_period: bool | None = None
@@ -130,7 +121,7 @@ class UsageGroupsRequest(Request, frozen=True):
         return GroupsQuery(
             customer_id=self.customer_id,
             metric_id=self.billable_metric_id,
-            window_size=WindowSize(self.window_size.value),
+            window_size=self.window_size,
             period=self._period(),
             group_key=tuple(group_key),
             values={name: frozenset(values) for name, values in filters.items() if values},
@@ -147,7 +138,7 @@ class UsageGroupsRequest(Request, frozen=True):
         if self.starting_on is None or self.ending_before is None:
             missing = next(name for name, bound in bounds.items() if bound is None)
             raise Invalid(f"{missing}: missing; send starting_on and ending_before, or current_period true")
-        is_hourly = self.window_size is WireWindowSize.HOUR
+        is_hourly = self.window_size is WindowSize.HOUR
         return check_bounds(self.starting_on, self.ending_before, to_the_hour=is_hourly)
 
     def _grouping(self) -> tuple[list[str], dict[str, list[str]], str]:

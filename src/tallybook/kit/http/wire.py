@@ -6,7 +6,6 @@ are left out. Numbers are Decimals in both directions; instants are UTC.
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -57,16 +56,6 @@ class IdRequest(Request, frozen=True):
     """A request that names one object."""
 
     id: "Uuid"
-
-
-class CasedEnum(StrEnum):
-    """An enum whose documented value is upper case and which also takes lower and Title case."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> "CasedEnum | None":
-        if isinstance(value, str) and value in (value.lower(), value.capitalize()):
-            return cls.__members__.get(value.upper())
-        return None
 
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 date-time with offset")]
