@@ -4,6 +4,7 @@ import json
 import tempfile
 from datetime import timedelta
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tallybook.ports import UsageQuestion
 from tallybook.values.event import Event
 from tallybook.values.instant import hour_of, parse_instant
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
-from tallybook.values.usage import Tally, merge_all
+from tallybook.values.usage import Tally
 from tests.metering.test_metering import NOW, Standing, send, wire
 
 names = st.sampled_from(["a", "b", "c"])
@@ -106,7 +107,7 @@ def test_everything_agrees_with_the_reference(
                 groups = {cell.group for cell in cells}
                 assert groups == set(expected)
                 for group, tally in expected.items():
-                    merged = merge_all(cell.tally for cell in cells if cell.group == group)
+                    merged = reduce(Tally.merge, (cell.tally for cell in cells if cell.group == group))
                     assert value_of(metric.aggregation, merged) == value_of(metric.aggregation, tally)
                     assert merged.count == tally.count
         finally:

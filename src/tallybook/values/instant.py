@@ -92,11 +92,6 @@ def instant_of_micros(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
-def floor_hour(instant: datetime) -> datetime:
-    """The full hour at or before `instant`."""
-    return instant.replace(minute=0, second=0, microsecond=0)
-
-
 def later_by(instant: datetime, span: timedelta) -> datetime:
     """`instant` moved forward by `span`, or the end of the calendar where that comes first.
 

@@ -34,5 +34,3 @@ def _fiat(code: str) -> CreditType:
 
 FIAT_TYPES: dict[str, CreditType] = {fiat.id: fiat for fiat in map(_fiat, FIAT_CODES)}
 """The supported fiat currencies by id (pricing.md 8.1)."""
-
-USD_CENTS = FIAT_TYPES[USD_CENTS_ID]

@@ -1,6 +1,5 @@
 """Usage as metering hands it to everyone else: tallies per customer key, group and UTC hour."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,6 +14,11 @@ class Reading:
     timestamp_micros: int
     position: tuple[int, int]
     value: Decimal
+
+    @property
+    def age(self) -> tuple[int, tuple[int, int]]:
+        """Sorts readings: by timestamp, then by position in the log."""
+        return self.timestamp_micros, self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,7 @@ def _greater(left: Decimal | None, right: Decimal | None) -> Decimal | None:
 def _later(left: Reading | None, right: Reading | None) -> Reading | None:
     if left is None or right is None:
         return right if left is None else left
-    return max(left, right, key=_age)
-
-
-def _age(reading: Reading) -> tuple[int, tuple[int, int]]:
-    return reading.timestamp_micros, reading.position
-
-
-def merge_all(tallies: Iterable[Tally]) -> Tally:
-    """The tally of all the events behind `tallies`."""
-    result = Tally()
-    for tally in tallies:
-        result = result.merge(tally)
-    return result
+    return left if left.age >= right.age else right
 
 
 def value_of(aggregation: Aggregation, tally: Tally) -> Decimal | None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tallybook.domains import contracts
-from tallybook.domains.contracts import Contract, ContractState
+from tallybook.domains.contracts import Contract
 from tallybook.domains.contracts.model import (
     MultiplierPrioritization,
     StatementDay,
@@ -51,19 +51,17 @@ def contract(start: str = "2026-01-10", end: str | None = "2026-03-05") -> Contr
 
 
 @pytest.mark.parametrize(
-    ("instant", "state"),
+    ("instant", "is_covered"),
     [
-        ("2026-01-09T23:59:59", ContractState.UPCOMING),
-        ("2026-01-10", ContractState.ACTIVE),
-        ("2026-03-04T23:59:59", ContractState.ACTIVE),
-        ("2026-03-05", ContractState.ENDED),
+        ("2026-01-09T23:59:59", False),
+        ("2026-01-10", True),
+        ("2026-03-04T23:59:59", True),
+        ("2026-03-05", False),
     ],
 )
-def test_state_is_derived_from_dates(instant: str, state: ContractState) -> None:
-    assert contract().state_at(day(instant)) is state
-    archived = replace(contract(), archived_at=day("2026-02-01"))
-    expected = ContractState.ARCHIVED if day(instant) >= day("2026-02-01") else state
-    assert archived.state_at(day(instant)) is expected
+def test_a_term_begins_with_its_start_and_stops_before_its_end(instant: str, is_covered: bool) -> None:
+    assert contract().covers(day(instant)) is is_covered
+    assert contract(end=None).covers(day(instant)) is (instant >= "2026-01-10")
 
 
 def test_next_statement_follows_what_is_billed() -> None:

@@ -1,6 +1,6 @@
 """Contracts: on which terms, and in which periods, customers are billed."""
 
-from tallybook.domains.contracts.model import Contract, ContractState
+from tallybook.domains.contracts.model import Contract
 from tallybook.domains.contracts.service import (
     archive_contracts_of,
     contracts_of,
@@ -11,7 +11,6 @@ from tallybook.domains.contracts.service import (
 
 __all__ = [
     "Contract",
-    "ContractState",
     "archive_contracts_of",
     "contracts_of",
     "due_contracts",

@@ -11,7 +11,6 @@ from tallybook.domains.contracts.schemas import (
     GetContractRequest,
     GetContractV2Request,
     ListContractsRequest,
-    Listing,
     contract_rate_to_wire,
     contract_to_wire,
     contract_to_wire_v2,
@@ -40,10 +39,10 @@ def get_contract(tx: ReadTx, body: GetContractRequest) -> Data[ContractResponse]
 
 
 @post("/v1/contracts/list", "listContracts-v1")
-def list_contracts(tx: ReadTx, body: ListContractsRequest) -> Listing[ContractResponse]:
+def list_contracts(tx: ReadTx, body: ListContractsRequest) -> Data[list[ContractResponse]]:
     """List a customer's contracts, oldest first."""
     found = service.list_contracts(tx, body.customer_id, body.to_filter())
-    return Listing(data=[contract_to_wire(item) for item in service.details_of(tx, found)])
+    return Data(data=[contract_to_wire(item) for item in service.details_of(tx, found)])
 
 
 @post("/v2/contracts/get", "getContract-v2")
@@ -54,10 +53,10 @@ def get_contract_v2(tx: ReadTx, body: GetContractV2Request) -> Data[ContractV2Re
 
 
 @post("/v2/contracts/list", "listContracts-v2")
-def list_contracts_v2(tx: ReadTx, body: ListContractsRequest) -> Listing[ContractV2Response]:
+def list_contracts_v2(tx: ReadTx, body: ListContractsRequest) -> Data[list[ContractV2Response]]:
     """List a customer's contracts in their present state, oldest first."""
     found = service.list_contracts(tx, body.customer_id, body.to_filter())
-    return Listing(data=[contract_to_wire_v2(item) for item in service.details_of(tx, found)])
+    return Data(data=[contract_to_wire_v2(item) for item in service.details_of(tx, found)])
 
 
 @post("/v1/contracts/getContractRateSchedule", "getContractRateSchedule-v1")

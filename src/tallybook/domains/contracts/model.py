@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
 from tallybook.rating.statements import StatementSchedule, first_of_month, statement_periods
 from tallybook.values.cased import CasedEnum
@@ -33,15 +32,6 @@ class ChargeConsolidation(CasedEnum):
     """Which scheduled charges move onto usage invoices; stored and shown, charges come later."""
 
     ALL = "ALL"
-
-
-class ContractState(StrEnum):
-    """Where a contract stands at an instant; derived, never stored (pricing.md 9.4)."""
-
-    UPCOMING = "upcoming"
-    ACTIVE = "active"
-    ENDED = "ended"
-    ARCHIVED = "archived"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +75,6 @@ class Contract:
     def covers(self, instant: datetime) -> bool:
         """Whether the contract's term contains `instant`."""
         return covers(self.starting_at, self.ending_before, instant)
-
-    def state_at(self, instant: datetime) -> ContractState:
-        """Where the contract stands at `instant` (pricing.md 9.4)."""
-        if self.archived_at is not None and self.archived_at <= instant:
-            return ContractState.ARCHIVED
-        if instant < self.starting_at:
-            return ContractState.UPCOMING
-        return ContractState.ACTIVE if self.covers(instant) else ContractState.ENDED
 
 
 def check_term(starting_at: datetime, ending_before: datetime | None) -> None:

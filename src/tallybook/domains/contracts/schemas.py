@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from msgspec import Meta
 from msgspec.structs import asdict
@@ -36,11 +36,11 @@ from tallybook.kit.http.wire import (
     Response,
     UnsetType,
     Uuid,
+    or_unset,
 )
 from tallybook.rating.statements import StatementFrequency
 from tallybook.values.errors import Invalid, NotBuilt
 
-T = TypeVar("T")
 Terms = list[dict[str, Any]]
 """Terms that are recognised and not offered yet; an empty list of them is fine."""
 NoTerms = tuple[dict[str, Any], ...]
@@ -338,12 +338,6 @@ class CreatedContractResponse(Response, frozen=True):
     contract: ContractV2Response
 
 
-class Listing(Response, Generic[T], frozen=True):
-    """The envelope of a list that is not paged."""
-
-    data: list[T]
-
-
 class ContractRateScheduleRequest(Request, frozen=True):
     """Whose prices to show, as of when."""
 
@@ -383,10 +377,10 @@ def contract_to_wire(detail: ContractDetail) -> ContractResponse:
         initial=terms,
         current=terms,
         custom_fields=detail.custom_fields,
-        uniqueness_key=_given(contract.uniqueness_key),
+        uniqueness_key=or_unset(contract.uniqueness_key),
         scheduled_charges_on_usage_invoices=terms.scheduled_charges_on_usage_invoices,
         customer_billing_provider_configuration=_present(detail.billing_provider),
-        archived_at=_given(contract.archived_at),
+        archived_at=or_unset(contract.archived_at),
     )
 
 
@@ -409,9 +403,9 @@ def contract_to_wire_v2(detail: ContractDetail) -> ContractV2Response:
             for item in (revenue,)
             if item is not None
         ],
-        uniqueness_key=_given(contract.uniqueness_key),
+        uniqueness_key=or_unset(contract.uniqueness_key),
         customer_billing_provider_configuration=_present(billing),
-        archived_at=_given(contract.archived_at),
+        archived_at=or_unset(contract.archived_at),
         **_terms(contract),
     )
 
@@ -426,15 +420,11 @@ def contract_rate_to_wire(contract: Contract, row: RateRow) -> ContractRateRespo
 
 def _terms(contract: Contract) -> dict[str, Any]:
     schedule = contract.schedule
-    return {name: _given(getattr(contract, name)) for name in SHOWN_TERMS} | {
+    return {name: or_unset(getattr(contract, name)) for name in SHOWN_TERMS} | {
         "usage_statement_schedule": StatementScheduleResponse(
             frequency=schedule.frequency, billing_anchor_date=schedule.anchor
         )
     }
-
-
-def _given(value: T | None) -> T | UnsetType:
-    return UNSET if value is None else value
 
 
 def _present(found: integrations.CustomerConfiguration | None) -> BillingProviderResponse | UnsetType:

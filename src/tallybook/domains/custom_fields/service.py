@@ -31,6 +31,11 @@ def read(tx: ReadTx, entity: str, ids: Sequence[str]) -> dict[str, dict[str, str
     return store.select_values(tx, Entity(entity), ids)
 
 
+def read_one(tx: ReadTx, entity: str, entity_id: str) -> dict[str, str]:
+    """The values of one object."""
+    return read(tx, entity, [entity_id]).get(entity_id, {})
+
+
 def add_key(tx: Tx, entity: Entity, key: str, *, enforce_uniqueness: bool) -> None:
     """Declare a key. Raises Conflict when it is declared, or when values already repeat."""
     if any(known.key == key for known in store.select_keys(tx, [entity])):

@@ -54,8 +54,8 @@ def create_customer(tx: Tx, body: CreateCustomerRequest) -> Data[CustomerRespons
 def get_customer(tx: ReadTx, customer_id: str) -> Data[CustomerDetailResponse]:
     """Get a customer, archived ones too."""
     customer = service.get_customer(tx, customer_id)
-    fields = custom_fields.read(tx, "customer", [customer_id])
-    return Data(data=detail_to_wire(customer, fields.get(customer_id, {}), tx.now))
+    fields = custom_fields.read_one(tx, "customer", customer_id)
+    return Data(data=detail_to_wire(customer, fields, tx.now))
 
 
 @get("/v1/customers", "listCustomers-v1")
@@ -85,8 +85,8 @@ def set_ingest_aliases(tx: Tx, customer_id: str, body: SetIngestAliasesRequest) 
 def set_customer_name(tx: Tx, customer_id: str, body: SetNameRequest) -> Data[CustomerResponse]:
     """Rename a customer."""
     customer = service.set_name(tx, customer_id, body.name)
-    fields = custom_fields.read(tx, "customer", [customer_id])
-    return Data(data=customer_to_wire(customer, fields.get(customer_id, {})))
+    fields = custom_fields.read_one(tx, "customer", customer_id)
+    return Data(data=customer_to_wire(customer, fields))
 
 
 @post("/v1/customers/{customer_id}/updateConfig", "updateCustomerConfig-v1")

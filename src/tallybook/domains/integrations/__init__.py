@@ -1,7 +1,6 @@
 """Integrations: where a customer's invoices and revenue records are to be sent."""
 
 from tallybook.domains.integrations.model import (
-    AccountDelivery,
     BillingProvider,
     CollectionMethod,
     ConfigurationDraft,
@@ -30,7 +29,6 @@ from tallybook.domains.integrations.service.selection import (
 )
 
 __all__ = [
-    "AccountDelivery",
     "BillingProvider",
     "CollectionMethod",
     "ConfigurationDraft",

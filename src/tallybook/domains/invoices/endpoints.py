@@ -3,7 +3,6 @@
 from tallybook.domains import custom_fields
 from tallybook.domains.invoices import service
 from tallybook.domains.invoices.schemas import (
-    ArchivedCustomerResponse,
     GetInvoiceQuery,
     InvoiceResponse,
     ListInvoicesQuery,
@@ -13,7 +12,7 @@ from tallybook.domains.invoices.schemas import (
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.kit.http.operation import get, post
 from tallybook.kit.http.paging import LIMIT_DEFAULT, page_of, start_after
-from tallybook.kit.http.wire import Data, IdRequest, Page
+from tallybook.kit.http.wire import Data, Id, IdRequest, Page
 from tallybook.values.instant import micros_of
 
 
@@ -47,13 +46,13 @@ def get_invoice(
 ) -> Data[InvoiceResponse]:
     """Get one of a customer's invoices."""
     invoice = service.get_invoice(tx, customer_id, invoice_id)
-    fields = custom_fields.read(tx, "invoice", [invoice.id]).get(invoice.id, {})
+    fields = custom_fields.read_one(tx, "invoice", invoice.id)
     tags = service.product_tags(tx, [invoice])
     return Data(data=invoice_to_wire(invoice, tags, fields, skips_zero_lines=query.skip_zero_qty_line_items))
 
 
 @post("/v1/customers/archive", "archiveCustomer-v1")
-def archive_customer(tx: Tx, body: IdRequest) -> Data[ArchivedCustomerResponse]:
+def archive_customer(tx: Tx, body: IdRequest) -> Data[Id]:
     """Archive a customer with its contracts, and void its invoices; nothing brings it back."""
     service.archive_customer(tx, body.id)
-    return Data(data=ArchivedCustomerResponse(id=body.id))
+    return Data(data=Id(id=body.id))

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tallybook.domains.invoices.model import Invoice, InvoiceFilter, InvoiceStatus
+from tallybook.domains.settings.schemas import CreditTypeReference, reference_to_wire
 from tallybook.kit.http.paging import PageQuery
 from tallybook.kit.http.wire import (
     UNSET,
@@ -15,6 +16,7 @@ from tallybook.kit.http.wire import (
     Response,
     UnsetType,
     Uuid,
+    or_unset,
 )
 from tallybook.rating.model import Line
 from tallybook.values.cased import CasedEnum
@@ -69,20 +71,13 @@ class ListInvoicesQuery(PageQuery, frozen=True):
         )
 
 
-class CreditTypeResponse(Response, frozen=True):
-    """A unit of account."""
-
-    id: str
-    name: str
-
-
 class LineItemResponse(Response, frozen=True):
     """One line of an invoice."""
 
     type: str
     name: str
     total: Decimal
-    credit_type: CreditTypeResponse
+    credit_type: CreditTypeReference
     quantity: Decimal | UnsetType = UNSET
     unit_price: Decimal | UnsetType = UNSET
     product_id: str | UnsetType = UNSET
@@ -106,7 +101,7 @@ class InvoiceResponse(Response, frozen=True):
     type: str
     status: InvoiceStatus
     billable_status: str
-    credit_type: CreditTypeResponse
+    credit_type: CreditTypeReference
     line_items: list[LineItemResponse]
     total: Decimal
     start_timestamp: datetime
@@ -115,12 +110,6 @@ class InvoiceResponse(Response, frozen=True):
     external_invoice: None
     custom_fields: CustomFields
     net_payment_terms_days: int | UnsetType = UNSET
-
-
-class ArchivedCustomerResponse(Response, frozen=True):
-    """The id of the customer that was archived."""
-
-    id: str
 
 
 _PRODUCT_TYPES = {
@@ -141,7 +130,6 @@ def invoice_to_wire(
 ) -> InvoiceResponse:
     """An invoice as it is shown; `tags` are the products' present ones, by id."""
     draft, labels = invoice.content.draft, invoice.content.labels
-    terms_days = labels.net_payment_terms_days
     return InvoiceResponse(
         id=invoice.id,
         customer_id=invoice.customer_id,
@@ -151,7 +139,7 @@ def invoice_to_wire(
         type=draft.kind.value,
         status=invoice.status,
         billable_status=labels.billable_status,
-        credit_type=_credit_type(draft.credit_type_id),
+        credit_type=reference_to_wire(FIAT_TYPES[draft.credit_type_id]),
         line_items=[
             _line(line, tags, labels.product_custom_fields)
             for line in draft.lines
@@ -163,13 +151,8 @@ def invoice_to_wire(
         issued_at=draft.issued_at,
         external_invoice=None,
         custom_fields=custom_fields,
-        net_payment_terms_days=UNSET if terms_days is None else terms_days,
+        net_payment_terms_days=or_unset(labels.net_payment_terms_days),
     )
-
-
-def _credit_type(credit_type_id: str) -> CreditTypeResponse:
-    known = FIAT_TYPES[credit_type_id]
-    return CreditTypeResponse(id=known.id, name=known.name)
 
 
 def _line(
@@ -183,15 +166,15 @@ def _line(
         type=line.kind.value,
         name=line.name,
         total=line.total,
-        credit_type=_credit_type(line.credit_type_id),
-        quantity=UNSET if line.quantity is None else line.quantity,
-        unit_price=UNSET if line.unit_price is None else line.unit_price,
-        product_id=line.product_id or UNSET,
+        credit_type=reference_to_wire(FIAT_TYPES[line.credit_type_id]),
+        quantity=or_unset(line.quantity),
+        unit_price=or_unset(line.unit_price),
+        product_id=or_unset(line.product_id),
         product_type=UNSET if line.product_type is None else _PRODUCT_TYPES[line.product_type],
         product_tags=list(tags.get(product_id, ())),
         product_custom_fields=dict(product_fields.get(product_id, {})),
-        starting_at=line.starting_at or UNSET,
-        ending_before=line.ending_before or UNSET,
+        starting_at=or_unset(line.starting_at),
+        ending_before=or_unset(line.ending_before),
         pricing_group_values=dict(line.pricing_group_values) or UNSET,
         presentation_group_values=presentation or UNSET,
     )

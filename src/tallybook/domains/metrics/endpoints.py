@@ -33,8 +33,8 @@ def create_old_billable_metric(tx: Tx, body: CreateOldBillableMetricRequest) -> 
 def get_billable_metric(tx: ReadTx, billable_metric_id: str) -> Data[BillableMetricResponse]:
     """Get a billable metric, archived ones too."""
     metric = service.get_metric(tx, billable_metric_id)
-    fields = custom_fields.read(tx, "billable_metric", [billable_metric_id])
-    return Data(data=metric_to_wire(metric, fields.get(billable_metric_id, {})))
+    fields = custom_fields.read_one(tx, "billable_metric", billable_metric_id)
+    return Data(data=metric_to_wire(metric, fields))
 
 
 @get("/v1/billable-metrics", "listAllBillableMetrics-v1")

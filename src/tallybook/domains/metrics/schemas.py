@@ -9,7 +9,7 @@ from msgspec import Meta
 from tallybook.domains.metrics.model import Metric
 from tallybook.domains.metrics.service import MetricDraft, OldMetricDraft
 from tallybook.kit.http.paging import PageQuery
-from tallybook.kit.http.wire import UNSET, CustomFields, Request, Response, Text, UnsetType
+from tallybook.kit.http.wire import UNSET, CustomFields, Request, Response, Text, UnsetType, or_unset
 from tallybook.values.errors import Invalid, NotBuilt
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 
@@ -169,17 +169,17 @@ def metric_to_wire(metric: Metric, custom_fields: CustomFields) -> BillableMetri
         property_filters=[
             PropertyFilterResponse(
                 name=rule.name,
-                exists=UNSET if rule.exists is None else rule.exists,
+                exists=or_unset(rule.exists),
                 in_values=_thawed(rule.in_values),
                 not_in_values=_thawed(rule.not_in_values),
             )
             for rule in definition.property_filters
         ],
         aggregation_type=definition.aggregation,
-        aggregation_key=UNSET if definition.aggregation_key is None else definition.aggregation_key,
+        aggregation_key=or_unset(definition.aggregation_key),
         group_keys=[list(key) for key in definition.group_keys],
         custom_fields=custom_fields,
-        archived_at=UNSET if metric.archived_at is None else metric.archived_at,
+        archived_at=or_unset(metric.archived_at),
     )
 
 

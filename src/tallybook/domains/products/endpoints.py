@@ -27,8 +27,8 @@ def create_product(tx: Tx, body: CreateProductRequest) -> Data[Id]:
 def get_product(tx: ReadTx, body: IdRequest) -> Data[ProductResponse]:
     """Get a product with its history, archived ones too."""
     product = service.get_product(tx, body.id, "id")
-    fields = custom_fields.read(tx, "contract_product", [product.id])
-    return Data(data=product_to_wire(product, fields.get(product.id, {}), tx.now))
+    fields = custom_fields.read_one(tx, "contract_product", product.id)
+    return Data(data=product_to_wire(product, fields, tx.now))
 
 
 @post("/v1/contract-pricing/products/list", "listProducts-v1")

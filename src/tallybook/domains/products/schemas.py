@@ -15,7 +15,7 @@ from tallybook.domains.products.model import (
     Version,
 )
 from tallybook.domains.products.service import ProductDraft
-from tallybook.kit.http.wire import CustomFields, Instant, Request, Response, Text, Uuid
+from tallybook.kit.http.wire import CustomFields, Instant, Request, Response, Text, Uuid, or_unset
 from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.pricing import (
@@ -231,7 +231,7 @@ def _state_to_wire(version: Version) -> ProductStateResponse:
         given["quantity_conversion"] = QuantityConversionResponse(
             conversion_factor=conversion.conversion_factor,
             operation=conversion.operation,
-            name=UNSET if conversion.name is None else conversion.name,
+            name=or_unset(conversion.name),
         )
     rounding: QuantityRounding | None = given.get("quantity_rounding")
     if rounding is not None:
@@ -241,6 +241,6 @@ def _state_to_wire(version: Version) -> ProductStateResponse:
     return ProductStateResponse(
         created_at=version.created_at,
         created_by=version.created_by,
-        starting_at=UNSET if version.starting_at is None else version.starting_at,
+        starting_at=or_unset(version.starting_at),
         **given,
     )

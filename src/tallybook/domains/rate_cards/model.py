@@ -1,7 +1,7 @@
 """Rate cards, their aliases and rates, and the pure rules about them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -127,7 +127,7 @@ class RateDraft(PriceDraft):
     quantity: Decimal | None = None
     is_prorated: bool | None = None
     use_list_prices: bool | None = None
-    custom_rate: dict[str, Any] | None = field(default=None)
+    custom_rate: dict[str, Any] | None = None
     commit_rate: PriceDraft | None = None
 
 

@@ -1,5 +1,6 @@
 """Wire shapes of rate cards and rates, and their conversions."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from tallybook.domains.rate_cards.model import (
     TierDraft,
 )
 from tallybook.domains.rate_cards.service import ProductMove, RateCardChanges, RateCardDraft
+from tallybook.domains.settings.schemas import CreditTypeReference, reference_to_wire
 from tallybook.kit.http.wire import (
     UNSET,
     CustomFields,
@@ -23,6 +25,7 @@ from tallybook.kit.http.wire import (
     Text,
     UnsetType,
     Uuid,
+    or_unset,
 )
 from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
@@ -209,13 +212,8 @@ class RateSelectorRequest(ScheduleSelectorRequest, frozen=True):
 
     def to_selector(self) -> RateSelector:
         """The selector that the service takes."""
-        return RateSelector(
-            product_id=self.product_id,
-            product_tags=None if self.product_tags is None else frozenset(self.product_tags),
-            group_values=_given(self.pricing_group_values),
-            partial_group_values=_given(self.partial_pricing_group_values),
-            billing_frequency=self.billing_frequency.value if self.billing_frequency else None,
-        )
+        tags = None if self.product_tags is None else frozenset(self.product_tags)
+        return replace(ScheduleSelectorRequest.to_selector(self), product_tags=tags)
 
 
 class GetRatesRequest(Request, frozen=True):
@@ -267,13 +265,6 @@ class MoveProductsRequest(Request, frozen=True):
         return [ProductMove(move.product_id, int(move.position)) for move in self.product_moves]
 
 
-class CreditTypeRef(Response, frozen=True):
-    """The unit of a price."""
-
-    id: str
-    name: str
-
-
 class AliasResponse(Response, frozen=True):
     """A name of a card, for a time."""
 
@@ -285,7 +276,7 @@ class AliasResponse(Response, frozen=True):
 class ConversionResponse(Response, frozen=True):
     """What one unit of a custom pricing unit is worth in the card's currency."""
 
-    custom_credit_type: CreditTypeRef
+    custom_credit_type: CreditTypeReference
     fiat_per_custom_credit: str
 
 
@@ -294,7 +285,7 @@ class RateCardResponse(Response, frozen=True):
 
     id: str
     name: str
-    fiat_credit_type: CreditTypeRef
+    fiat_credit_type: CreditTypeReference
     credit_type_conversions: list[ConversionResponse]
     aliases: list[AliasResponse]
     custom_fields: CustomFields
@@ -308,7 +299,7 @@ class RateResponse(Response, frozen=True):
 
     rate_type: RateType
     price: Decimal
-    credit_type: CreditTypeRef
+    credit_type: CreditTypeReference
     pricing_group_values: dict[str, str] | UnsetType = UNSET
 
 
@@ -332,14 +323,14 @@ def rate_card_to_wire(card: RateCard, fiat: CreditType, custom_fields: CustomFie
     return RateCardResponse(
         id=card.id,
         name=card.name,
-        description=UNSET if card.description is None else card.description,
-        fiat_credit_type=CreditTypeRef(id=fiat.id, name=fiat.name),
+        description=or_unset(card.description),
+        fiat_credit_type=reference_to_wire(fiat),
         credit_type_conversions=[],
         aliases=[
             AliasResponse(
                 name=alias.name,
-                starting_at=alias.starting_at or UNSET,
-                ending_before=alias.ending_before or UNSET,
+                starting_at=or_unset(alias.starting_at),
+                ending_before=or_unset(alias.ending_before),
             )
             for alias in card.aliases
         ],
@@ -354,7 +345,7 @@ def rate_to_wire(entry: RateEntry, credit_type: CreditType) -> RateResponse:
     return RateResponse(
         rate_type=entry.price.rate_type,
         price=entry.price.price,
-        credit_type=CreditTypeRef(id=credit_type.id, name=credit_type.name),
+        credit_type=reference_to_wire(credit_type),
         pricing_group_values=dict(entry.group_values) if entry.group_values else UNSET,
     )
 
@@ -369,7 +360,7 @@ def row_to_wire(row: RateRow) -> RateRowResponse:
         product_tags=list(row.product.tags),
         product_custom_fields=row.product_custom_fields,
         starting_at=row.segment.starting_at,
-        ending_before=row.segment.ending_before or UNSET,
+        ending_before=or_unset(row.segment.ending_before),
         entitled=entry.entitled,
         rate=rate_to_wire(entry, row.credit_type),
         pricing_group_values=dict(entry.group_values) if entry.group_values else UNSET,

@@ -25,11 +25,16 @@ class CreatePricingUnitRequest(Request, frozen=True):
     name: Text
 
 
-class CreditTypeResponse(Response, frozen=True):
-    """A unit of account; `is_currency` is false for custom pricing units."""
+class CreditTypeReference(Response, frozen=True):
+    """A unit of account, wherever an amount names its own."""
 
     id: str
     name: str
+
+
+class CreditTypeResponse(CreditTypeReference, frozen=True):
+    """A unit of account; `is_currency` is false for custom pricing units."""
+
     is_currency: bool
 
 
@@ -57,3 +62,8 @@ class ServicesResponse(Response, frozen=True):
 def credit_type_to_wire(credit_type: CreditType) -> CreditTypeResponse:
     """The credit type as the list shows it."""
     return CreditTypeResponse(id=credit_type.id, name=credit_type.name, is_currency=credit_type.is_fiat)
+
+
+def reference_to_wire(credit_type: CreditType) -> CreditTypeReference:
+    """The credit type as amounts name it."""
+    return CreditTypeReference(id=credit_type.id, name=credit_type.name)

@@ -119,7 +119,7 @@ class Running:
         self._sum = add(self._sum, tally.sum)
         if tally.max is not None and (self._max is None or tally.max > self._max):
             self._max = tally.max
-        if tally.latest is not None and (self._latest is None or _age(tally.latest) > _age(self._latest)):
+        if tally.latest is not None and (self._latest is None or tally.latest.age > self._latest.age):
             self._latest = tally.latest
         self._distinct |= tally.distinct
 
@@ -130,10 +130,6 @@ class Running:
     def value(self, aggregation: Aggregation) -> Decimal | None:
         """What a metric makes of it (design decision 8)."""
         return value_of(aggregation, self.tally())
-
-
-def _age(reading: Reading) -> tuple[int, tuple[int, int]]:
-    return reading.timestamp_micros, reading.position
 
 
 def rank_of(group: Group) -> tuple[tuple[bool, str], ...]:

@@ -31,6 +31,7 @@ from tallybook.kit.http.wire import (
     Text,
     UnsetType,
     Uuid,
+    or_unset,
 )
 from tallybook.values.errors import Invalid
 from tallybook.values.period import Period
@@ -223,7 +224,7 @@ def usage_row_to_wire(row: UsageRow) -> UsageRowResponse:
         start_timestamp=row.period.starting_at,
         end_timestamp=row.period.ending_before,
         value=row.value,
-        groups=UNSET if row.groups is None else row.groups,
+        groups=or_unset(row.groups),
     )
 
 
@@ -250,7 +251,7 @@ def customer_metric_to_wire(metric: Metric, custom_fields: CustomFields) -> Cust
         aggregate=definition.aggregation.lower(),
         aggregate_keys=UNSET if key is None else [key],
         group_by=[names[0] for names in definition.group_keys if len(names) == 1],
-        filter=UNSET if metric.filter_document is None else metric.filter_document,
+        filter=or_unset(metric.filter_document),
     )
 
 

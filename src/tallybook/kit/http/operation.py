@@ -74,11 +74,6 @@ def put(path: str, name: str) -> Callable[[Handler], Handler]:
     return operation("PUT", path, name)
 
 
-def patch(path: str, name: str) -> Callable[[Handler], Handler]:
-    """Mark the handler of a PATCH."""
-    return operation("PATCH", path, name)
-
-
 def delete(path: str, name: str) -> Callable[[Handler], Handler]:
     """Mark the handler of a DELETE."""
     return operation("DELETE", path, name)

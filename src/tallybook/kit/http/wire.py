@@ -66,6 +66,11 @@ Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$
 CustomFields = dict[str, str]
 
 
+def or_unset(value: T | None) -> T | UnsetType:
+    """`value`, or UNSET in place of None, so that an answer leaves the field out."""
+    return UNSET if value is None else value
+
+
 def encode(value: Any) -> bytes:
     """JSON with plain decimal numbers: no exponent, no trailing zeros, never through a float."""
     return _ENCODER.encode(_printable(value))

@@ -65,8 +65,8 @@ def _labels(tx: ReadTx, customer: Customer, contracts: Mapping[str, Contract], d
     change = customer.status_at(draft.period.starting_at)
     status = change.status if change else BillableStatus.BILLABLE
     return Labels(
-        customer_custom_fields=custom_fields.read(tx, "customer", [customer.id]).get(customer.id, {}),
-        contract_custom_fields=custom_fields.read(tx, "contract", [contract.id]).get(contract.id, {}),
+        customer_custom_fields=custom_fields.read_one(tx, "customer", customer.id),
+        contract_custom_fields=custom_fields.read_one(tx, "contract", contract.id),
         product_custom_fields=custom_fields.read(tx, "contract_product", ids),
         net_payment_terms_days=contract.net_payment_terms_days,
         billable_status=status.value,
