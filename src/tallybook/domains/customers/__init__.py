@@ -1,6 +1,6 @@
 """Customers: who is billed, and by which keys their usage arrives."""
 
-from tallybook.domains.customers.model import BillableStatus, Customer
+from tallybook.domains.customers.model import Customer
 from tallybook.domains.customers.service import (
     CustomerFilter,
     get_customer,
@@ -8,11 +8,9 @@ from tallybook.domains.customers.service import (
     mark_archived,
     owners_of,
     require_active,
-    usage_keys,
 )
 
 __all__ = [
-    "BillableStatus",
     "Customer",
     "CustomerFilter",
     "get_customer",
@@ -20,5 +18,4 @@ __all__ = [
     "mark_archived",
     "owners_of",
     "require_active",
-    "usage_keys",
 ]

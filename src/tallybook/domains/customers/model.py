@@ -54,6 +54,11 @@ class Customer:
         past = [change for change in self.status_changes if change.effective_at <= instant]
         return max(past, key=lambda change: (change.effective_at, change.added), default=None)
 
+    def billable_status_at(self, instant: datetime) -> BillableStatus:
+        """Whether invoices are to be collected at `instant`: yes, until something else is said."""
+        change = self.status_at(instant)
+        return change.status if change else BillableStatus.BILLABLE
+
 
 def cut_name(name: str) -> str:
     """The first 160 characters: longer names are cut, not refused (metering.md 6.10)."""

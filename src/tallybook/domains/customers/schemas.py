@@ -9,7 +9,17 @@ from tallybook.domains import integrations
 from tallybook.domains.customers.model import ALIASES_MAX, BillableStatus, Customer, merge_aliases
 from tallybook.domains.customers.service import CustomerDraft, CustomerFilter
 from tallybook.kit.http.paging import PageQuery
-from tallybook.kit.http.wire import UNSET, CustomFields, Instant, Request, Response, Text, UnsetType, Uuid
+from tallybook.kit.http.wire import (
+    UNSET,
+    CustomFields,
+    Instant,
+    Request,
+    Response,
+    Text,
+    UnsetType,
+    Uuid,
+    or_unset,
+)
 
 Alias = Annotated[str, Meta(min_length=1, max_length=128)]
 Aliases = Annotated[list[Alias], Meta(max_length=ALIASES_MAX)]
@@ -58,7 +68,7 @@ class InlineRevenueConfigurationRequest(Request, frozen=True):
 class CreateCustomerRequest(Request, frozen=True):
     """A customer to create."""
 
-    name: Annotated[str, Meta(min_length=1)]
+    name: Text
     ingest_aliases: Aliases | None = None
     external_id: Alias | None = None
     customer_billing_provider_configurations: (
@@ -105,7 +115,7 @@ class ListCustomersQuery(PageQuery, frozen=True):
 class SetNameRequest(Request, frozen=True):
     """A new name."""
 
-    name: Annotated[str, Meta(min_length=1)]
+    name: Text
 
 
 class SetIngestAliasesRequest(Request, frozen=True):
@@ -345,7 +355,7 @@ def new_configuration_to_wire(
         customer_id=configuration.customer_id,
         configuration=configuration.configuration,
         delivery_method_id=configuration.delivery_method_id,
-        tax_provider=configuration.tax_provider or UNSET,
+        tax_provider=or_unset(configuration.tax_provider),
     )
 
 
@@ -361,7 +371,7 @@ def billing_configuration_to_wire(
         delivery_method_id=configuration.delivery_method_id,
         delivery_method=configuration.delivery_method,
         delivery_method_configuration=configuration.delivery_method_configuration,
-        tax_provider=configuration.tax_provider or UNSET,
+        tax_provider=or_unset(configuration.tax_provider),
         archived_at=configuration.archived_at,
     )
 
@@ -405,7 +415,6 @@ def customer_to_wire(customer: Customer, custom_fields: CustomFields) -> Custome
 
 def detail_to_wire(customer: Customer, custom_fields: CustomFields, now: datetime) -> CustomerDetailResponse:
     """The long form, with the billable status in force at `now`."""
-    in_draft = customer.leave_stripe_invoices_in_draft
     change = customer.status_at(now)
     return CustomerDetailResponse(
         id=customer.id,
@@ -414,14 +423,14 @@ def detail_to_wire(customer: Customer, custom_fields: CustomFields, now: datetim
         name=customer.name,
         customer_config=CustomerConfigResponse(
             salesforce_account_id=customer.salesforce_account_id,
-            leave_stripe_invoices_in_draft=UNSET if in_draft is None else in_draft,
+            leave_stripe_invoices_in_draft=or_unset(customer.leave_stripe_invoices_in_draft),
         ),
         custom_fields=custom_fields,
         created_at=customer.created_at,
         updated_at=customer.updated_at,
         archived_at=customer.archived_at,
         current_billable_status=CurrentBillableStatusResponse(
-            value=change.status if change else BillableStatus.BILLABLE,
+            value=customer.billable_status_at(now),
             effective_at=change.effective_at if change else None,
         ),
     )
@@ -429,8 +438,4 @@ def detail_to_wire(customer: Customer, custom_fields: CustomFields, now: datetim
 
 def status_to_wire(customer: Customer, now: datetime) -> SetBillableStatusResponse:
     """The answer to a change of billable status."""
-    change = customer.status_at(now)
-    return SetBillableStatusResponse(
-        id=customer.id,
-        current_billable_status=change.status if change else BillableStatus.BILLABLE,
-    )
+    return SetBillableStatusResponse(id=customer.id, current_billable_status=customer.billable_status_at(now))

@@ -75,11 +75,6 @@ def require_active(tx: ReadTx, customer_id: str, field_name: str = "customer_id"
     return customer
 
 
-def usage_keys(tx: ReadTx, customer_id: str) -> frozenset[str]:
-    """The keys of `Customer.usage_keys`. Raises NotFound."""
-    return get_customer(tx, customer_id).usage_keys
-
-
 def owners_of(tx: ReadTx, keys: Iterable[str]) -> dict[str, str]:
     """The id of the customer that owns each key, for the keys that anyone owns."""
     return store.select_owners(tx, keys)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tallybook.domains import custom_fields
 from tallybook.domains.contracts import Contract
-from tallybook.domains.customers import BillableStatus, Customer
+from tallybook.domains.customers import Customer
 from tallybook.domains.invoices.model import Content, Invoice, InvoiceStatus, Labels, RatedFrom, Stub
 from tallybook.domains.invoices.service.load import Loader
 from tallybook.kit.db.tx import ReadTx
@@ -62,12 +62,10 @@ def build(
 def _labels(tx: ReadTx, customer: Customer, contracts: Mapping[str, Contract], draft: InvoiceDraft) -> Labels:
     contract = contracts[draft.contract_id]
     ids = sorted({line.product_id for line in draft.lines if line.product_id is not None})
-    change = customer.status_at(draft.period.starting_at)
-    status = change.status if change else BillableStatus.BILLABLE
     return Labels(
         customer_custom_fields=custom_fields.read_one(tx, "customer", customer.id),
         contract_custom_fields=custom_fields.read_one(tx, "contract", contract.id),
         product_custom_fields=custom_fields.read(tx, "contract_product", ids),
         net_payment_terms_days=contract.net_payment_terms_days,
-        billable_status=status.value,
+        billable_status=customer.billable_status_at(draft.period.starting_at).value,
     )

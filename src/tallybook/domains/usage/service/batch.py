@@ -137,8 +137,9 @@ class _Pair:
         """The rows of `count` windows from number `first` on, with the number of their window."""
         key = self.asked.query.group_by
         definition = self.asked.metric.definition
-        keys = frozenset((self.customer.id, *self.customer.aliases))
-        source = Source(self.tx, definition, keys, self.budget, () if key is None else (key,))
+        source = Source(
+            self.tx, definition, self.customer.usage_keys, self.budget, () if key is None else (key,)
+        )
         folded = source.fold(self.windows, first, count)
         numbers = range(first, first + count) if key is None else sorted(folded)
         for number in numbers:

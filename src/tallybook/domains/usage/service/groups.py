@@ -69,7 +69,7 @@ def read_groups(
     Raises NotFound for an unknown customer or metric; Invalid for a group key that is not declared, and
     for the current period of a customer without an active contract.
     """
-    keys = customers.usage_keys(tx, query.customer_id)
+    keys = customers.get_customer(tx, query.customer_id).usage_keys
     metric = metrics.get_metric(tx, query.metric_id)
     if query.group_key:
         declared_key(metric.definition, query.group_key, query.key_field)
