@@ -184,10 +184,8 @@ def folded(events: list[dict], metrics: list[MetricDefinition], kept: list[bool]
         columns = decode_events(plain_json(part).encode(), folder.wanted).columns
         flags = np.array(chosen[: len(part)], dtype=np.bool_)
         folder.fold(columns, micros_of_texts(columns.timestamps), None if flags.all() else flags, row)
-        for (number, grouping, key), series in folder.take().items():
-            for (hour, group), cell in series.items():
-                place = (number, grouping, key, hour, group)
-                taken[place] = taken.get(place, Tally()).merge(cell.tally())
+        for place, cell in folder.take():
+            taken[place] = taken.get(place, Tally()).merge(cell.tally())
     return taken
 
 
@@ -232,6 +230,6 @@ def test_sums_beyond_64_bits_are_exact() -> None:
         events = [wire(0, customer_id=key, properties={"amount": great}) for key in keys]
         columns = decode_events(json.dumps(events).encode(), folder.wanted).columns
         folder.fold(columns, micros_of_texts(columns.timestamps), None, row)
-    sums = {key[2]: cell.tally().sum for key, series in folder.take().items() for cell in series.values()}
+    sums = {key[2]: cell.tally().sum for key, cell in folder.take()}
     assert sums.pop("all") == 5_000 * great
     assert sums == {str(row): 50 * great for row in range(1, 101)}

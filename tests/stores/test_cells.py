@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.adapters.usage.sqlite import CellStore, Progress
-from tallybook.metering.cells import ActiveMetric, Cell, Series, SeriesKey
+from tallybook.metering.cells import ActiveMetric, Cell, Cells
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.usage import Tally
 
@@ -42,13 +42,6 @@ def cells(draw: st.DrawFn) -> Cell:
     return cell
 
 
-def series_of(flat: dict[tuple, Cell]) -> dict[SeriesKey, Series]:
-    nested: dict[SeriesKey, Series] = {}
-    for (metric, grouping, key, hour, group), cell in flat.items():
-        nested.setdefault((metric, grouping, key), {})[hour, group] = cell
-    return nested
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.dictionaries(places, cells(), max_size=12), max_size=5))
 def test_checkpoints_merge_whatever_they_hold(checkpoints: list[dict[tuple, Cell]]) -> None:
@@ -59,7 +52,7 @@ def test_checkpoints_merge_whatever_they_hold(checkpoints: list[dict[tuple, Cell
             for place, cell in flat.items():
                 # A latest value of one moment and position is one event: it is counted once.
                 expected[place] = expected.get(place, Tally()).merge(cell.tally())
-            store.checkpoint(Progress(number, number), series_of(flat), {}, [])
+            store.checkpoint(Progress(number, number), [Cells.of_pairs(flat.items())], {}, [])
         found = {
             (metric, grouping, cell.customer_key, cell.hour, cell.group): cell.tally
             for metric in (1, 2)
@@ -90,7 +83,7 @@ def test_sums_outgrow_64_bits_in_the_store(tmp_path: Path) -> None:
     for number in range(1, 1_200):
         cell = Cell()
         cell.count, cell.whole = 1, 2**53 - 1
-        store.checkpoint(Progress(number, number), {(1, 0, "c"): {(1, ()): cell}}, {}, [])
+        store.checkpoint(Progress(number, number), [Cells.of_pairs([((1, 0, "c", 1, ()), cell)])], {}, [])
     for is_hourly in (False, True):
         (stored,) = store.read(1, 0, ["c"], (0, 2), Aggregation.SUM, is_hourly=is_hourly)[1]
         assert (stored.tally.count, stored.tally.sum) == (1_199, Decimal(1_199 * (2**53 - 1)))
@@ -103,7 +96,7 @@ def test_a_fill_in_parts_goes_on_where_it_stood(tmp_path: Path) -> None:
     for filled_until in (4, 9, 4):
         cell = Cell()
         cell.count = filled_until
-        store.fill(metric, {(1, 0, "c"): {(1, ()): cell}}, filled_until)
+        store.fill(metric, Cells.of_pairs([((1, 0, "c", 1, ()), cell)]), filled_until)
     (stored,) = store.metrics()
     store.close()
     assert (stored.active, stored.filled_until) == (metric, 9)
@@ -114,7 +107,7 @@ def test_a_fill_in_parts_goes_on_where_it_stood(tmp_path: Path) -> None:
 )
 def test_repeats_are_found_by_row(tmp_path: Path, first: int, last: int, rows: list[int]) -> None:
     store = CellStore(tmp_path / "cells.db")
-    store.checkpoint(Progress(1, 5), {}, {2: b"\x80", 3: b"\x40"}, [])
-    store.checkpoint(Progress(2, 9), {}, {7: b"\x01"}, [])
+    store.checkpoint(Progress(1, 5), [], {2: b"\x80", 3: b"\x40"}, [])
+    store.checkpoint(Progress(2, 9), [], {7: b"\x01"}, [])
     assert sorted(store.repeats(first, last)) == rows
     store.close()

@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from tallybook.applier import Metering
+from tallybook.metering.cells import Cells
 from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid, Unavailable
 from tallybook.values.instant import hour_of
@@ -147,7 +148,7 @@ def test_a_metric_half_filled_when_the_program_ended_is_filled_to_the_end(tmp_pa
         asyncio.run(metering.ingest(json.dumps([wire(number, properties={"p0": 1})]).encode()))
     metering._wait_for(8)
     added = metering._state.add_metric(metric(0))
-    metering._store.fill(added, {}, 0)
+    metering._store.fill(added, Cells(), 0)
     metering._state.checkpoint()
     half = metering._state.fill(added.__class__(added.number, added.definition, 5), metering._log, 0)
     assert list(half) == [5]

@@ -1,9 +1,9 @@
 """Merges stored and recent cells into the answer to one question."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tallybook.metering.cells import Group, Series, SeriesKey
+from tallybook.metering.cells import Cells, Group
 from tallybook.ports import UsageQuestion
 from tallybook.values.usage import Tally, UsageCell
 
@@ -27,15 +27,13 @@ class Merge:
         known = self._tallies.get(key)
         self._tallies[key] = tally if known is None else known.merge(tally)
 
-    def add_recent(
-        self, cells: Mapping[SeriesKey, Series], number: int, grouping: int, question: UsageQuestion
-    ) -> None:
+    def add_recent(self, cells: Cells, number: int, grouping: int, question: UsageQuestion) -> None:
         """Merge in cells that are not stored yet."""
         keys = question.customer_keys
         if keys is None:
-            keys = frozenset(key for metric, kept, key in cells if (metric, kept) == (number, grouping))
+            keys = cells.customer_keys(number, grouping)
         for customer_key in keys:
-            for (hour, group), cell in cells.get((number, grouping, customer_key), {}).items():
+            for hour, group, cell in cells.of((number, grouping, customer_key)):
                 if question.hour_from <= hour < question.hour_until:
                     self.add(customer_key, hour, group, cell.tally())
 

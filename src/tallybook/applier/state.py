@@ -11,7 +11,7 @@ from tallybook.adapters.log.committer import Committed
 from tallybook.adapters.log.sqlite import LogRow, SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore, Progress
 from tallybook.applier.answer import Merge
-from tallybook.metering.cells import ActiveMetric, Series, SeriesKey, united
+from tallybook.metering.cells import ActiveMetric, Cells
 from tallybook.metering.event import Columns, Wanted, decode_events, joined
 from tallybook.metering.fingerprints import Fingerprints, Flags
 from tallybook.metering.fold import Folder
@@ -46,7 +46,7 @@ class State:
         self.fingerprints = Fingerprints()
         self._folder = Folder(self._metrics.values())
         self._repeats: dict[int, bytes] = {}
-        self._flushing: dict[SeriesKey, Series] = {}
+        self._flushing: list[Cells] = []
         self._flushing_repeats: dict[int, bytes] = {}
 
     @property
@@ -143,14 +143,14 @@ class State:
             with self._lock:
                 if self.progress == self._stored and not self._unsaved and not self._flushing:
                     return
-                self._flushing = united(self._flushing, self._folder.take())
+                self._flushing = [*self._flushing, self._folder.take()]
                 self._flushing_repeats |= self._repeats
                 self._repeats = {}
                 metrics = list(self._unsaved)
                 progress = replace(self.progress, checkpoint=self._stored.checkpoint + 1)
             self._store.checkpoint(progress, self._flushing, self._flushing_repeats, metrics)
             with self._lock:
-                self._flushing, self._flushing_repeats = {}, {}
+                self._flushing, self._flushing_repeats = [], {}
                 self._unsaved = self._unsaved[len(metrics) :]
                 self._stored = progress
                 self.progress = replace(self.progress, checkpoint=progress.checkpoint)
@@ -173,9 +173,9 @@ class State:
                 if checkpoint < self._stored.checkpoint:
                     continue  # a checkpoint ended in between: what it stored was not read
                 merged = Merge(stored_groupings(definition)[grouping], question.grouping, borders)
-                if checkpoint == self._stored.checkpoint:
-                    merged.add_recent(self._flushing, number, grouping, question)
-                merged.add_recent(self._folder.cells, number, grouping, question)
+                flushing = self._flushing if checkpoint == self._stored.checkpoint else []
+                for recent in (*flushing, self._folder.cells):
+                    merged.add_recent(recent, number, grouping, question)
             for cell in cells:
                 merged.add(cell.customer_key, cell.hour, cell.group, cell.tally)
             return merged.cells()

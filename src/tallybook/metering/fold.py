@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tallybook.metering.cells import MICROS_PER_HOUR, ActiveMetric, Cell, Group, Series, SeriesKey
+from tallybook.metering.cells import MICROS_PER_HOUR, WHOLE_ROOM, ActiveMetric, Cell, Cells, Group, Integers
 from tallybook.metering.event import Column, Columns, Wanted
 from tallybook.metering.match import group_of, matches_type, number_of, passes, stored_groupings
 from tallybook.metering.timestamps import Micros
@@ -24,14 +24,14 @@ from tallybook.values.quantity import add
 
 _WHOLE_MAX = 10**15
 """Integers up to this are added up in 64 bits; greater ones one by one, exactly."""
-_ROOM = 2**62
+_ROWS = 1_024
 _KINDS_MAX = 120_000
+_CELLS_MAX = 250_000
 _NUMBERS_MAX = 100_000
 _NUMBER_LENGTH_MAX = 40
 _TEXTS: frozenset[type] = frozenset((str, type(None)))
 
 Flags = NDArray[np.bool_]
-Integers = NDArray[np.int64]
 
 
 class _Numbers(dict[str, int | Decimal | None]):
@@ -60,7 +60,7 @@ class _Goal:
     grouping: int
     group: Group
     summed: int
-    """Index of the property that is added up; -1 for none."""
+    """Index of the property that is added up; that of a column of zeros for none."""
     valued: str | None
     """The property that is looked at event by event."""
     aggregation: Aggregation
@@ -80,7 +80,7 @@ class Folder:
 
     def __init__(self, metrics: Iterable[ActiveMetric] = ()) -> None:
         """Fold for these metrics."""
-        self._cells: dict[SeriesKey, Series] = {}
+        self._cells = Cells()
         self._metrics: tuple[ActiveMetric, ...] = ()
         self._plans: dict[str, _Plan] = {}
         self._plan_of: dict[tuple[int, ...], _Plan] = {}
@@ -90,7 +90,7 @@ class Folder:
         self.set_metrics(metrics)
 
     @property
-    def cells(self) -> dict[SeriesKey, Series]:
+    def cells(self) -> Cells:
         """Everything folded since the last `take`."""
         for plan in self._plan_of.values():
             plan.settle(self._cells)
@@ -103,12 +103,14 @@ class Folder:
         self.wanted = wanted_by(self._metrics)
         self._forget()
 
-    def take(self) -> dict[SeriesKey, Series]:
+    def take(self) -> Cells:
         """Hand over the cells folded so far and start anew."""
-        cells, self._cells = self.cells, {}
-        for plan in self._plan_of.values():
-            plan.forget_cells()
-        return cells
+        taken = self.cells.take()
+        if len(self._cells) > _CELLS_MAX:
+            self._cells = Cells()
+            for plan in self._plan_of.values():
+                plan.forget()
+        return taken
 
     def fold(self, columns: Columns, instants: Micros, is_new: Flags | None, row: int) -> None:
         """Fold the new events of log row `row`; `is_new` None means that all of them are."""
@@ -195,50 +197,49 @@ class _Plan:
         self._shapes = _Ordinals()
         self._goals: list[tuple[_Goal, ...]] = []
         self._kinds = _Ordinals()
-        self._counts: Integers = np.zeros(1_024, dtype=np.int64)
-        self._sums: Integers = np.zeros((len(self._summed), 1_024), dtype=np.int64)
-        self._room = _ROOM
-        self._members: list[tuple[str, int, int]] = []
-        self.forget_cells()
+        self._shape_of: Integers = np.zeros(_ROWS, dtype=np.int64)
+        self._counts: Integers = np.zeros(_ROWS, dtype=np.int64)
+        # One column more than there are sums: it stays zero and serves the goals without a sum.
+        self._sums: Integers = np.zeros((_ROWS, len(self._summed) + 1), dtype=np.int64)
+        self._numbers: Integers = np.zeros((_ROWS, 1), dtype=np.int64)
+        self._summed_by: Integers = np.zeros((_ROWS, 1), dtype=np.int64)
+        self._spent = 0
 
-    def forget_cells(self) -> None:
-        """Look the cells up again; what was folded must be settled."""
-        self._found: dict[int, tuple[Cell, ...]] = {}
-
-    def fold(self, events: _Selected, row: int, cells: dict[SeriesKey, Series]) -> None:
+    def fold(self, events: _Selected, row: int, cells: Cells) -> None:
         """Count events and add up what is small and whole; bring the rest to its cells at once."""
         columns = dict(zip(events.columns.wanted, events.columns.properties, strict=True))
-        kinds = self._kinds_of(events, columns)
+        kinds = self._kinds_of(events, columns, cells)
         amounts = [_small_and_whole(columns[name]) for name in self._summed]
-        self._make_room([wholes for wholes, _ in amounts], cells)
+        most = max([int(np.abs(wholes).max()) * len(wholes) for wholes, _ in amounts], default=0)
+        if self._spent + most > WHOLE_ROOM:
+            self.settle(cells)
+        self._spent += most
         np.add.at(self._counts, kinds, 1)
-        for number, (wholes, others) in enumerate(amounts):
-            np.add.at(self._sums[number], kinds, wholes)
+        for column, (wholes, others) in enumerate(amounts):
+            np.add.at(self._sums[:, column], kinds, wholes)
             for index, value in others:
-                for goal, cell in self._cells_of(int(kinds[index]), cells):
-                    if goal.summed == number:
+                for goal, cell in self._others_of(int(kinds[index]), cells):
+                    if goal.summed == column:
                         cell.exact = add(cell.exact, value)
         if self._has_others:
             self._fold_others(events, kinds, columns, row, cells)
 
-    def settle(self, cells: dict[SeriesKey, Series]) -> None:
+    def settle(self, cells: Cells) -> None:
         """Bring the cells up to date with what has been counted and added up."""
         touched = np.flatnonzero(self._counts)
         if not len(touched):
             return
-        counts = self._counts[touched].tolist()
-        sums = self._sums[:, touched].tolist()
+        cells.make_room(self._spent)
+        self._spent = 0
+        counts, sums = self._counts[touched], self._sums[touched]
+        shapes = self._shape_of[touched]
+        rows = np.arange(len(touched))
+        for goal in range(self._numbers.shape[1]):
+            cells.add(self._numbers[touched, goal], counts, sums[rows, self._summed_by[shapes, goal]])
         self._counts[touched] = 0
-        self._sums[:, touched] = 0
-        self._room = _ROOM
-        for place, (kind, count) in enumerate(zip(touched.tolist(), counts, strict=True)):
-            for goal, cell in self._cells_of(kind, cells):
-                cell.count += count
-                summed = goal.summed
-                if summed >= 0:
-                    cell.whole += sums[summed][place]
+        self._sums[touched] = 0
 
-    def _kinds_of(self, events: _Selected, columns: dict[str, Column]) -> Integers:
+    def _kinds_of(self, events: _Selected, columns: dict[str, Column], cells: Cells) -> Integers:
         """The kind of every event; new kinds are numbered and given room."""
         count = len(events.columns)
         texts = [_texts_of(columns[name]) for name in self._texts]
@@ -250,18 +251,34 @@ class _Plan:
         hours = (events.instants // MICROS_PER_HOUR).tolist()
         keys = zip(events.columns.customers, hours, shapes)  # noqa: B905  # repeat() has no end
         kinds = np.fromiter(map(self._kinds.__getitem__, keys), dtype=np.int64, count=count)
-        self._note_new()
+        self._note_shapes()
+        self._note_kinds(cells)
         return kinds
 
-    def _note_new(self) -> None:
-        for key in self._shapes.newest(len(self._goals)):
-            self._goals.append(self._goals_of(key))
-        self._members.extend(self._kinds.newest(len(self._members)))
-        size = len(self._counts)
-        if len(self._members) > size:
-            more = max(size, len(self._members) - size)
-            self._counts = np.concatenate((self._counts, np.zeros(more, dtype=np.int64)))
-            self._sums = np.concatenate((self._sums, np.zeros((len(self._sums), more), dtype=np.int64)), 1)
+    def _note_shapes(self) -> None:
+        for shape, key in self._shapes.newest():
+            goals = self._goals_of(key)
+            self._goals.append(goals)
+            self._summed_by = _grown(self._summed_by, shape + 1, len(goals))
+            self._summed_by[shape] = len(self._summed)
+            self._summed_by[shape, : len(goals)] = [goal.summed for goal in goals]
+
+    def _note_kinds(self, cells: Cells) -> None:
+        newest = self._kinds.newest()
+        if not newest:
+            return
+        size = newest[-1][0] + 1
+        self._numbers = _grown(self._numbers, size, self._summed_by.shape[1])
+        if size > len(self._counts):
+            self._shape_of = _grown(self._shape_of[:, None], size, 1)[:, 0]
+            self._counts = _grown(self._counts[:, None], size, 1)[:, 0]
+            self._sums = _grown(self._sums, size, 1)
+        for kind, (customer, hour, shape) in newest:
+            self._shape_of[kind] = shape
+            for index, goal in enumerate(self._goals[shape]):
+                series = (goal.metric, goal.grouping, customer)
+                self._numbers[kind, index] = cells.number_of(series, (hour, goal.group))
+        cells.make_room(0)
 
     def _goals_of(self, shape: tuple[Any, ...]) -> tuple[_Goal, ...]:
         """Where events with these texts and marks go."""
@@ -274,7 +291,7 @@ class _Plan:
             if not all(passes(rule, known[rule.name]) for rule in definition.property_filters):
                 continue
             is_sum = definition.aggregation is Aggregation.SUM
-            summed = self._summed.index(definition.aggregation_key or "") if is_sum else -1
+            summed = self._summed.index(definition.aggregation_key or "") if is_sum else len(self._summed)
             is_plain = is_sum or definition.aggregation is Aggregation.COUNT
             valued = None if is_plain else definition.aggregation_key or ""
             for number, grouping in enumerate(stored_groupings(definition)):
@@ -282,29 +299,11 @@ class _Plan:
                 goals.append(_Goal(metric.number, number, group, summed, valued, definition.aggregation))
         return tuple(goals)
 
-    def _cells_of(self, kind: int, cells: dict[SeriesKey, Series]) -> "zip[tuple[_Goal, Cell]]":
-        """The cells that events of a kind go to; made where they are new."""
-        customer, hour, shape = self._members[kind]
-        goals = self._goals[shape]
-        found = self._found.get(kind)
-        if found is None:
-            made = []
-            for goal in goals:
-                series = cells.setdefault((goal.metric, goal.grouping, customer), {})
-                place = (hour, goal.group)
-                cell = series.get(place)
-                if cell is None:
-                    cell = series[place] = Cell()
-                made.append(cell)
-            found = self._found[kind] = tuple(made)
-        return zip(goals, found, strict=True)
-
-    def _make_room(self, columns: Sequence[Integers], cells: dict[SeriesKey, Series]) -> None:
-        """Settle before the running sums could outgrow 64 bits."""
-        most = max([int(np.abs(wholes).max()) * len(wholes) for wholes in columns], default=0)
-        if most > self._room:
-            self.settle(cells)
-        self._room -= most
+    def _others_of(self, kind: int, cells: Cells) -> "list[tuple[_Goal, Cell]]":
+        """What the cells of a kind hold beside counts and whole sums."""
+        goals = self._goals[int(self._shape_of[kind])]
+        numbers = self._numbers[kind].tolist()
+        return [(goal, cells.other(number)) for goal, number in zip(goals, numbers, strict=False)]
 
     def _fold_others(
         self,
@@ -312,12 +311,12 @@ class _Plan:
         kinds: Integers,
         columns: dict[str, Column],
         row: int,
-        cells: dict[SeriesKey, Series],
+        cells: Cells,
     ) -> None:
         """Show MAX, LATEST and UNIQUE every event."""
         instants = events.instants.tolist()
         for place, kind in enumerate(kinds.tolist()):
-            for goal, cell in self._cells_of(kind, cells):
+            for goal, cell in self._others_of(kind, cells):
                 if goal.valued is not None:
                     where = (instants[place], row, events.places[place])
                     _fold_other(cell, goal.aggregation, columns[goal.valued][place], where)
@@ -328,16 +327,28 @@ class _Ordinals(dict[tuple[Any, ...], int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._order: list[tuple[Any, ...]] = []
+        self._new: list[tuple[int, Any]] = []
 
     def __missing__(self, key: tuple[Any, ...]) -> int:
-        number = self[key] = len(self._order)
-        self._order.append(key)
+        number = self[key] = len(self)
+        self._new.append((number, key))
         return number
 
-    def newest(self, known: int) -> list[Any]:
-        """The keys numbered `known` and up."""
-        return self._order[known:]
+    def newest(self) -> list[tuple[int, Any]]:
+        """The numbers and keys given since the last call."""
+        newest, self._new = self._new, []
+        return newest
+
+
+def _grown(table: Integers, rows: int, columns: int) -> Integers:
+    """The table with at least so many rows and columns, new ones zero."""
+    held_rows, held_columns = table.shape
+    if rows <= held_rows and columns <= held_columns:
+        return table
+    more = max(rows, held_rows * 2) if rows > held_rows else held_rows
+    grown = np.zeros((more, max(columns, held_columns)), dtype=np.int64)
+    grown[:held_rows, :held_columns] = table
+    return grown
 
 
 def wanted_by(metrics: Iterable[ActiveMetric]) -> Wanted:

@@ -1,15 +1,13 @@
 """Merges cells into their rows, thousands in one statement."""
 
 import sqlite3
-from collections.abc import Mapping
 from decimal import Decimal
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from tallybook.metering.cells import Cell, Group, Series, SeriesKey
+from tallybook.metering.cells import Cell, CellKey, Cells, Group
 from tallybook.values.quantity import ZERO, add, plain
 
 _ROWS_PER_STATEMENT = 500
@@ -26,52 +24,35 @@ _OLD = """SELECT count, whole, exact, max, latest_at, latest_row, latest_index, 
     WHERE metric = ? AND grouping = ? AND customer_key = ? AND hour = ? AND members = ?"""
 
 
-def merge(connection: sqlite3.Connection, cells: Mapping[SeriesKey, Series]) -> None:
+def merge(connection: sqlite3.Connection, cells: Cells) -> None:
     """Merge cells into their rows. Raises sqlite3.Error."""
-    counted, others = _apart(cells)
+    plain, others = cells.apart()
+    # The database can add up counts and modest integers.
+    counted = [row for row in plain if -_DELTA_MAX < row[2] < _DELTA_MAX]
+    if len(counted) < len(plain):
+        others += [(key, Cell(*row)) for key, *row in plain if not -_DELTA_MAX < row[1] < _DELTA_MAX]
+    members = _members_of([key for key, _, _ in counted] + [key for key, _ in others])
     connection.execute("SAVEPOINT merging")
     try:
-        _write(connection, _COUNTED, counted)
+        _write(connection, _COUNTED, [(*key[:4], members[key[4]], *row) for key, *row in counted])
     except sqlite3.IntegrityError:
         # A sum has outgrown 64 bits: merge all of them outside the database, where sums have no bounds.
         connection.execute("ROLLBACK TO merging")
-        others += [(*key, _counted_cell(count, whole)) for *key, count, whole in counted]
+        others += [(key, Cell(*row)) for key, *row in counted]
     connection.execute("RELEASE merging")
-    _write(connection, _WHOLE_ROWS, [_merged(connection, *row) for row in others])
-    values = [(*key, value) for *key, cell in others if cell.distinct is not None for value in cell.distinct]
+    keyed = [((*key[:4], members[key[4]]), cell) for key, cell in others]
+    _write(connection, _WHOLE_ROWS, [_merged(connection, key, cell) for key, cell in keyed])
+    values = [(*key, value) for key, cell in keyed if cell.distinct is not None for value in cell.distinct]
     _write(connection, _VALUES, values)
 
 
-def _apart(cells: Mapping[SeriesKey, Series]) -> tuple[list[Row], list[Row]]:
-    """Rows of the cells that the database can merge, and the other cells behind the columns of their keys.
-
-    The database can add up counts and modest integers. Rows come in the order of their keys, nearly.
-    """
-    texts: dict[Group, str] = {}
-    counted: list[Row] = []
-    others: list[Row] = []
-    for (metric, grouping, customer_key), series in sorted(cells.items(), key=itemgetter(0)):
-        for (hour, group), cell in series.items():
-            members = texts.get(group)
-            if members is None:
-                members = texts[group] = msgspec.json.encode(group).decode()
-            is_plain = cell.max is None and cell.latest is None and cell.distinct is None
-            if is_plain and not cell.exact and -_DELTA_MAX < cell.whole < _DELTA_MAX:
-                counted.append((metric, grouping, customer_key, hour, members, cell.count, cell.whole))
-            else:
-                others.append((metric, grouping, customer_key, hour, members, cell))
-    return counted, others
+def _members_of(keys: list[CellKey]) -> dict[Group, str]:
+    """The texts of the groups, each made once."""
+    return {group: msgspec.json.encode(group).decode() for group in {key[4] for key in keys}}
 
 
-def _counted_cell(count: int, whole: int) -> Cell:
-    cell = Cell()
-    cell.count, cell.whole = count, whole
-    return cell
-
-
-def _merged(connection: sqlite3.Connection, *row: Any) -> Row:
+def _merged(connection: sqlite3.Connection, key: Row, cell: Cell) -> Row:
     """The columns of a row after merging a cell into it."""
-    *key, cell = row
     old = connection.execute(_OLD, key).fetchone()
     merged = Cell()
     merged.absorb(cell)

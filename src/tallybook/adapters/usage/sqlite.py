@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tallybook.adapters.usage.rows import merge
-from tallybook.metering.cells import ActiveMetric, Group, Series, SeriesKey
+from tallybook.metering.cells import ActiveMetric, Cells, Group
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.quantity import add, total
 from tallybook.values.usage import Reading, Tally
@@ -113,7 +113,7 @@ class CellStore:
     def checkpoint(
         self,
         progress: Progress,
-        cells: Mapping[SeriesKey, Series],
+        cells: Iterable[Cells],
         repeats: Mapping[int, bytes],
         metrics: Iterable[ActiveMetric],
     ) -> None:
@@ -121,7 +121,8 @@ class CellStore:
         with self._writing() as connection:
             for metric in metrics:
                 _store_metric(connection, metric, 0)
-            merge(connection, cells)
+            for part in cells:
+                merge(connection, part)
             if repeats:
                 connection.execute(
                     "INSERT OR REPLACE INTO repeats VALUES (?, ?, ?)",
@@ -132,7 +133,7 @@ class CellStore:
                     "INSERT OR REPLACE INTO state VALUES (?, ?)", (name, getattr(progress, name))
                 )
 
-    def fill(self, metric: ActiveMetric, cells: Mapping[SeriesKey, Series], filled_until: int) -> None:
+    def fill(self, metric: ActiveMetric, cells: Cells, filled_until: int) -> None:
         """Add what further rows up to `filled_until` hold for a new metric. Raises sqlite3.Error."""
         with self._writing() as connection:
             _store_metric(connection, metric, filled_until)
