@@ -1,5 +1,6 @@
 """What tests share: a real server in this process, the official client, and plain HTTP."""
 
+import re
 import socket
 import threading
 import time
@@ -24,6 +25,8 @@ PRODUCTION_TOKEN = "production-token"
 SANDBOX_TOKEN = "sandbox-token"
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """Where the sandbox's clock stands when a test begins."""
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+"""An id that nothing has."""
 
 
 @dataclass
@@ -71,6 +74,31 @@ class Server:
         """Move the sandbox's clock; everything due by then is done on return."""
         answer = self.post("/tallybook/v1/clock", {"now": to.isoformat()})
         assert answer.status_code == 200, answer.text
+
+
+def fill(value: Any, ids: dict[str, str]) -> Any:
+    """`value` with every text that stands for an id replaced by that id."""
+    if isinstance(value, dict):
+        return {key: fill(item, ids) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill(item, ids) for item in value]
+    return ids.get(value, value) if isinstance(value, str) else value
+
+
+def assert_refused(answer: httpx.Response, status: int, named: str) -> None:
+    """The answer is an error in the one shape, and the field its message begins with is, or ends in, `named`.
+
+    A method or an address may be named instead, anywhere in the message.
+    """
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["message"]
+    message = answer.json()["message"]
+    if named.isupper() or named.startswith("/"):
+        assert named in message, message
+        return
+    field = message.partition(": ")[0]
+    whole = re.sub(r"(\[[^\]]*\])+$", "", field)
+    assert f".{field}".endswith(f".{named}") or f".{whole}".endswith(f".{named}"), message
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support import PRODUCTION_TOKEN, Server
+from tests.support import PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 CREATE = "/v1/contracts/create"
 SHOWN_ONCE = ("/v1/contracts/get", "/v2/contracts/get", "/v1/contracts/getContractRateSchedule")
 LISTS = ("/v1/contracts/list", "/v2/contracts/list")
@@ -86,9 +85,7 @@ def world(shared_server: Server) -> World:
 def refused(world: World, path: str, body: object, status: int, named: str) -> None:
     before = world.contracts()
     answer = world.server.post(path, body)
-    assert answer.status_code == status, answer.text
-    assert named in answer.json()["message"]
-    assert list(answer.json()) == ["message"]
+    assert_refused(answer, status, named)
     assert world.contracts() == before
 
 

@@ -3,7 +3,6 @@
 from tallybook.domains import customers
 from tests.support import Server
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 SET = "/v1/setCustomerBillingProviderConfigurations"
 GET = "/v1/getCustomerBillingProviderConfigurations"
 ARCHIVE = "/v1/archiveCustomerBillingProviderConfigurations"

@@ -11,12 +11,11 @@ from tests.domains.integrations.bodies import (
     AZURE_ACCOUNT,
     DIRECT,
     GCP_ACCOUNT,
-    UNKNOWN,
     account,
     entry,
     without,
 )
-from tests.support import PRODUCTION_TOKEN, SANDBOX_TOKEN, Server, serving
+from tests.support import PRODUCTION_TOKEN, SANDBOX_TOKEN, UNKNOWN, Server, assert_refused, serving
 
 SET_UP = "/v1/setUpBillingProvider"
 LIST = "/v1/listConfiguredBillingProviders"
@@ -201,8 +200,7 @@ BAD_SET_UPS = [
 @pytest.mark.parametrize(("body", "named"), BAD_SET_UPS)
 def test_bad_set_up_is_refused_naming_the_field(shared_server: Server, body: dict, named: str) -> None:
     answer = shared_server.post(SET_UP, body)
-    assert answer.status_code == 400, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, 400, named)
     assert shared_server.post(LIST).json()["data"] == []
 
 

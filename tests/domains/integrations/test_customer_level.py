@@ -14,13 +14,12 @@ from tests.domains.integrations.bodies import (
     NETSUITE,
     SET,
     STRIPE,
-    UNKNOWN,
     archive_customer,
     entry,
     new_customer,
     set_up,
 )
-from tests.support import NOW, PRODUCTION_TOKEN, Server
+from tests.support import NOW, PRODUCTION_TOKEN, UNKNOWN, Server
 
 
 def test_what_is_set_is_read(client: Metronome) -> None:

@@ -13,13 +13,12 @@ from tests.domains.integrations.bodies import (
     NETSUITE,
     SET,
     STRIPE,
-    UNKNOWN,
     entry,
     new_customer,
     set_up,
     without,
 )
-from tests.support import PRODUCTION_TOKEN, Server
+from tests.support import PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused
 
 
 def inline(provider: str = "stripe", configuration: dict | None = None, **fields: object) -> dict:
@@ -161,8 +160,7 @@ def test_bad_item_is_refused_naming_the_field(
 ) -> None:
     filled = {**item, "customer_id": known} if item.get("customer_id") == "C" else item
     answer = shared_server.post(SET, {"data": [filled]})
-    assert answer.status_code == 400, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, 400, named)
     assert shared_server.post(GET, {"customer_id": known}).json() == {"data": []}
 
 
@@ -180,8 +178,7 @@ def test_unknown_and_ill_fitting_delivery_method_ids(server: Server) -> None:
     ]
     for item, status, named in cases:
         answer = server.post(SET, {"data": [item]})
-        assert answer.status_code == status, answer.text
-        assert named in answer.json()["message"]
+        assert_refused(answer, status, named)
     assert server.post(GET, {"customer_id": customer}).json() == {"data": []}
 
 
@@ -218,5 +215,4 @@ def test_bad_call_is_refused_naming_the_field(
     shared_server: Server, path: str, body: dict, named: str
 ) -> None:
     answer = shared_server.post(path, body)
-    assert answer.status_code == 400, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, 400, named)

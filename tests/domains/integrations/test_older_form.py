@@ -4,8 +4,8 @@ import metronome
 import pytest
 from metronome import Metronome
 
-from tests.domains.integrations.bodies import GCP, STRIPE, UNKNOWN, entry
-from tests.support import PRODUCTION_TOKEN, Server
+from tests.domains.integrations.bodies import GCP, STRIPE, entry
+from tests.support import PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused
 
 
 def path(customer_id: str, provider: str = "stripe") -> str:
@@ -156,8 +156,7 @@ def test_bad_body_is_refused_naming_the_field(
 ) -> None:
     customer = shared_server.client.v1.customers.create(name="Acme").data.id
     answer = shared_server.post(path(customer, provider), body)
-    assert answer.status_code == 400, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, 400, named)
     assert shared_server.client.v1.customers.retrieve_billing_configurations(customer_id=customer).data == []
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.domains.integrations.bodies import AWS_ACCOUNT, DIRECT, NETSUITE, UNKNOWN, account, entry
-from tests.support import PRODUCTION_TOKEN, Server
+from tests.domains.integrations.bodies import AWS_ACCOUNT, DIRECT, NETSUITE, account, entry
+from tests.support import PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused
 
 SET = "/v1/setCustomerRevenueSystemConfigurations"
 GET = "/v1/getCustomerRevenueSystemConfigurations"
@@ -123,6 +123,5 @@ def test_bad_call_is_refused_naming_the_field(
         if entry_.get("customer_id") == "C":
             entry_["customer_id"] = known
     answer = shared_server.post(path, body)
-    assert answer.status_code == 400, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, 400, named)
     assert shared_server.post(GET, {"customer_id": known}).json() == {"data": []}

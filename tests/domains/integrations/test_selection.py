@@ -4,8 +4,8 @@ import pytest
 
 from tallybook.domains import integrations
 from tallybook.values.errors import Invalid, NotFound, TallybookError
-from tests.domains.integrations.bodies import DIRECT, NETSUITE, STRIPE, UNKNOWN, entry
-from tests.support import NOW, Server
+from tests.domains.integrations.bodies import DIRECT, NETSUITE, STRIPE, entry
+from tests.support import NOW, UNKNOWN, Server
 
 
 @pytest.fixture

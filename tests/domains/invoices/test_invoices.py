@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tests.catalogue import FEBRUARY, JANUARY, Catalogue
-from tests.support import NOW, PRODUCTION_TOKEN, Server, serving
+from tests.support import NOW, PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused, serving
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 MILLION = {"conversion_factor": 1_000_000, "operation": "divide"}
 
 
@@ -366,5 +365,4 @@ def test_unknown_ids_and_bad_queries_are_refused_by_name(server: Server, make: C
 )
 def test_archive_refuses_bad_input(shared_server: Server, body: dict, status: int, named: str) -> None:
     answer = shared_server.post("/v1/customers/archive", body)
-    assert answer.status_code == status
-    assert named in answer.json()["message"]
+    assert_refused(answer, status, named)

@@ -6,9 +6,8 @@ import metronome
 import pytest
 from metronome import Metronome
 
-from tests.support import NOW, PRODUCTION_TOKEN, Server
+from tests.support import NOW, PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 TOKENS = {
     "name": "Tokens",
     "event_type_filter": {"in_values": ["inference"], "not_in_values": ["trial"]},
@@ -292,13 +291,13 @@ BAD_CREATES = [
     (
         {**BASE, "property_filters": [{"name": "a"}], "group_keys": [["a"]] * 101},
         400,
-        "group_keys: expected a list of length <= 100",
+        "group_keys",
     ),
-    ({**BASE, "group_keys": [["a"] * 101]}, 400, "group_keys[0]: expected a list of length <= 100"),
+    ({**BASE, "group_keys": [["a"] * 101]}, 400, "group_keys[0]"),
     (
         {**BASE, "property_filters": [{"name": str(number)} for number in range(501)]},
         400,
-        "property_filters: expected a list of length <= 500",
+        "property_filters",
     ),
     ({**BASE, "custom_fields": {"undeclared": "v"}}, 400, "undeclared"),
     ({**BASE, "custom_fields": {"k": 1}}, 400, "custom_fields"),
@@ -319,8 +318,7 @@ def test_bad_create_is_refused_naming_the_field(
 ) -> None:
     before = len(shared_server.get("/v1/billable-metrics?limit=100").json()["data"])
     answer = shared_server.post("/v1/billable-metrics/create", body)
-    assert answer.status_code == status, answer.text
-    assert named in answer.json()["message"]
+    assert_refused(answer, status, named)
     assert len(shared_server.get("/v1/billable-metrics?limit=100").json()["data"]) == before
 
 
@@ -371,6 +369,4 @@ def test_bad_call_is_refused_naming_the_field(
     shared_server: Server, method: str, path: str, body: dict | None, status: int, named: str
 ) -> None:
     answer = shared_server.request(method, path, json=body)
-    assert answer.status_code == status, answer.text
-    assert named in answer.json()["message"]
-    assert list(answer.json()) == ["message"]
+    assert_refused(answer, status, named)

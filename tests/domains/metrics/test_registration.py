@@ -12,9 +12,8 @@ from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid, NotFound
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition
-from tests.support import NOW, Server
+from tests.support import NOW, UNKNOWN, Server
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 COUNT = MetricDraft(name="All", definition=MetricDefinition(id="", aggregation=Aggregation.COUNT))
 
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import Server
+from tests.support import UNKNOWN, Server, assert_refused, fill
 
 PATH = "/v1/contract-pricing/products"
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 METRIC = "the id of a metric that groups by model"
 PRODUCT = "the id of a usage product"
 FIXED = "the id of a fixed product"
@@ -26,12 +25,6 @@ def ids(shared_server: Server) -> dict[str, str]:
     usage = products.create(name="Calls", type="USAGE", billable_metric_id=metric).data.id
     fixed = products.create(name="Fee", type="FIXED").data.id
     return {METRIC: metric, PRODUCT: usage, FIXED: fixed}
-
-
-def fill(value: Any, ids: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: fill(item, ids) for key, item in value.items()}
-    return ids.get(value, value) if isinstance(value, str) else value
 
 
 def state(server: Server) -> Any:
@@ -118,11 +111,7 @@ BAD_CREATES: list[tuple[dict[str, Any], int, str]] = [
 
 def refused(server: Server, operation: str, body: Any, status: int, named: str) -> None:
     before = state(server)
-    answer = server.post(f"{PATH}/{operation}", body)
-    assert answer.status_code == status, answer.text
-    message = answer.json()["message"]
-    assert named in message.partition(": ")[0], message
-    assert list(answer.json()) == ["message"]
+    assert_refused(server.post(f"{PATH}/{operation}", body), status, named)
     assert state(server) == before
 
 

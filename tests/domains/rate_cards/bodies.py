@@ -1,12 +1,11 @@
-"""What the tests of bad input share: names that stand for ids, and the check of a refusal."""
+"""What the tests of bad input share: names that stand for ids, and that a refusal changes nothing."""
 
 from typing import Any
 
 from tallybook.values.money import FIAT_TYPES
-from tests.support import Server
+from tests.support import Server, assert_refused, fill
 
 PATH = "/v1/contract-pricing/rate-cards"
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 EUR = next(fiat.id for fiat in FIAT_TYPES.values() if fiat.name == "EUR")
 CARD = "the id of a card"
 PRODUCT = "the id of a usage product without pricing group key"
@@ -21,14 +20,6 @@ HOUR = "2026-02-01T00:00:00Z"
 GOOD_RATE = {"product_id": PRODUCT, "starting_at": HOUR, "entitled": True, "rate_type": "FLAT", "price": 5}
 
 
-def fill(value: Any, ids: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: fill(item, ids) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill(item, ids) for item in value]
-    return ids.get(value, value) if isinstance(value, str) else value
-
-
 def state(server: Server, ids: dict[str, str]) -> Any:
     """Everything that a refused call might have changed."""
     since = {"rate_card_id": ids[CARD], "starting_at": "2020-01-01T00:00:00Z"}
@@ -40,8 +31,5 @@ def state(server: Server, ids: dict[str, str]) -> Any:
 
 def refused(server: Server, ids: dict[str, str], operation: str, body: Any, status: int, named: str) -> None:
     before = state(server, ids)
-    answer = server.post(f"{PATH}/{operation}", fill(body, ids))
-    assert answer.status_code == status, answer.text
-    assert list(answer.json()) == ["message"]
-    assert answer.json()["message"].startswith(f"{named}: "), answer.text
+    assert_refused(server.post(f"{PATH}/{operation}", fill(body, ids)), status, named)
     assert state(server, ids) == before

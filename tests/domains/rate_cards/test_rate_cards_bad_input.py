@@ -13,11 +13,10 @@ from tests.domains.rate_cards.bodies import (
     PRODUCT,
     THEIR_CARD,
     THEIR_PRODUCT,
-    UNKNOWN,
     UNRATED,
     refused,
 )
-from tests.support import Server
+from tests.support import UNKNOWN, Server
 
 CONVERSION = {"custom_credit_type_id": UNKNOWN, "fiat_per_custom_credit": 2}
 

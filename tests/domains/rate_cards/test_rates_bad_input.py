@@ -13,11 +13,9 @@ from tests.domains.rate_cards.bodies import (
     HOUR,
     PATH,
     THEIR_PRODUCT,
-    UNKNOWN,
-    fill,
     refused,
 )
-from tests.support import Server
+from tests.support import UNKNOWN, Server, fill
 
 TIER = {"price": 1}
 

@@ -10,7 +10,6 @@ from tallybook.domains.usage.service import batch
 from tests.domains.usage.books import create_metric, event, ingest
 from tests.support import NOW, PRODUCTION_TOKEN, Server
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 DAY = datetime(2026, 1, 15, tzinfo=UTC)
 NEXT = datetime(2026, 1, 16, tzinfo=UTC)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
