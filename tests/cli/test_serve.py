@@ -72,7 +72,8 @@ def test_a_stop_during_ingest_loses_nothing_acknowledged(tmp_path: Path) -> None
             "ending_before": "2026-01-16T00:00:00Z",
             "window_size": "none",
         }
-        assert server.call("POST", "/v1/customers", "trial", json={"name": "A", "ingest_aliases": ["a"]})
+        body = {"name": "A", "ingest_aliases": ["a"]}
+        assert server.call("POST", "/v1/customers", "trial", json=body).status_code == 200
         rows = server.call("POST", "/v1/usage", "trial", json=query).json()["data"]
         counted = sum(row["value"] for row in rows)
     assert acknowledged[0] > 0

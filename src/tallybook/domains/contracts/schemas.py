@@ -23,9 +23,9 @@ from tallybook.domains.contracts.service import (
 )
 from tallybook.domains.rate_cards import RateRow, RateSelector
 from tallybook.domains.rate_cards.schemas import (
-    BillingFrequencyName,
     RateResponse,
     RateSelectorRequest,
+    RateWindowResponse,
     row_to_wire,
 )
 from tallybook.kit.http.wire import (
@@ -351,20 +351,11 @@ class ContractRateScheduleRequest(Request, frozen=True):
         return [selector.to_selector() for selector in self.selectors or ()]
 
 
-class ContractRateResponse(Response, frozen=True):
-    """A price that a contract pays and the time in which it is in force on the rate card."""
+class ContractRateResponse(RateWindowResponse, frozen=True, kw_only=True):
+    """A price that a contract pays."""
 
     rate_card_id: str
-    product_id: str
-    product_name: str
-    product_tags: list[str]
-    product_custom_fields: CustomFields
-    starting_at: datetime
-    entitled: bool
     list_rate: RateResponse
-    ending_before: datetime | UnsetType = UNSET
-    pricing_group_values: dict[str, str] | UnsetType = UNSET
-    billing_frequency: BillingFrequencyName | UnsetType = UNSET
 
 
 def contract_to_wire(detail: ContractDetail) -> ContractResponse:

@@ -12,20 +12,16 @@ from tallybook.domains.integrations.model import (
     RevenueProvider,
     TaxProvider,
 )
-from tallybook.domains.integrations.service.configurations import (
+from tallybook.domains.integrations.service import (
     archive_configurations,
-    create_configuration,
-    list_configurations,
-)
-from tallybook.domains.integrations.service.only import (
     archive_only_configuration,
-    get_only_configuration,
-    set_only_configuration,
-)
-from tallybook.domains.integrations.service.selection import (
     configurations_by_id,
+    create_configuration,
     find_billing_configuration,
     find_revenue_configuration,
+    get_only_configuration,
+    list_configurations,
+    set_only_configuration,
 )
 
 __all__ = [

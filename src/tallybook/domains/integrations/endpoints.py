@@ -3,6 +3,7 @@
 The operations on a customer's configurations stand with customers, who know whether one exists.
 """
 
+from tallybook.domains.integrations import service
 from tallybook.domains.integrations.schemas import (
     ConfiguredBillingProviderResponse,
     DeliveryMethodIdResponse,
@@ -10,7 +11,6 @@ from tallybook.domains.integrations.schemas import (
     SetUpBillingProviderRequest,
     delivery_to_wire,
 )
-from tallybook.domains.integrations.service.deliveries import list_deliveries, set_up_delivery
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.kit.http.operation import post
 from tallybook.kit.http.paging import LIMIT_DEFAULT
@@ -22,7 +22,7 @@ FIRST_PAGE = ListConfiguredBillingProvidersRequest()
 @post("/v1/setUpBillingProvider", "setUpBillingProvider-v1")
 def set_up_billing_provider(tx: Tx, body: SetUpBillingProviderRequest) -> Data[DeliveryMethodIdResponse]:
     """Set up an account-level billing provider."""
-    delivery = set_up_delivery(tx, body.billing_provider, body.delivery_method, body.configuration)
+    delivery = service.set_up_delivery(tx, body.billing_provider, body.delivery_method, body.configuration)
     return Data(data=DeliveryMethodIdResponse(delivery_method_id=delivery.id))
 
 
@@ -31,7 +31,7 @@ def list_configured_billing_providers(
     tx: ReadTx, body: ListConfiguredBillingProvidersRequest = FIRST_PAGE
 ) -> Page[ConfiguredBillingProviderResponse]:
     """List account-level billing providers that were set up, oldest first."""
-    found = list_deliveries(tx, body.next_page, LIMIT_DEFAULT + 1)
+    found = service.list_deliveries(tx, body.next_page, LIMIT_DEFAULT + 1)
     shown = found[:LIMIT_DEFAULT]
     return Page(
         data=[delivery_to_wire(delivery) for delivery in shown],

@@ -303,8 +303,8 @@ class RateResponse(Response, frozen=True):
     pricing_group_values: dict[str, str] | UnsetType = UNSET
 
 
-class RateRowResponse(Response, frozen=True):
-    """A rate of a card and the time in which it is in force."""
+class RateWindowResponse(Response, frozen=True):
+    """What a price is for, and the time in which it is in force on its rate card."""
 
     product_id: str
     product_name: str
@@ -312,10 +312,15 @@ class RateRowResponse(Response, frozen=True):
     product_custom_fields: CustomFields
     starting_at: datetime
     entitled: bool
-    rate: RateResponse
     ending_before: datetime | UnsetType = UNSET
     pricing_group_values: dict[str, str] | UnsetType = UNSET
     billing_frequency: BillingFrequencyName | UnsetType = UNSET
+
+
+class RateRowResponse(RateWindowResponse, frozen=True, kw_only=True):
+    """A rate of a card."""
+
+    rate: RateResponse
 
 
 def rate_card_to_wire(card: RateCard, fiat: CreditType, custom_fields: CustomFields) -> RateCardResponse:
