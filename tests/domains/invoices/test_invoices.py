@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tallybook.domains.invoices import store
+from tallybook.rating.account import rate
 from tests.catalogue import FEBRUARY, JANUARY, Catalogue
 from tests.support import NOW, PRODUCTION_TOKEN, UNKNOWN, Server, assert_refused, serving
 
@@ -96,6 +98,33 @@ def test_later_edits_change_drafts_and_leave_final_invoices_alone(server: Server
     assert january["total"] == 30
     (line,) = january["line_items"]
     assert (line["name"], line["product_tags"]) == ("Tokens", ["new"])
+
+
+def test_what_is_kept_with_final_invoices_rates_to_the_same_again(server: Server, make: Catalogue) -> None:
+    """Three periods closed at once: January is 4 x 2 + (6 + 3) x 5 = 53, February twice 7 x 5 = 35."""
+    card = make.card()
+    product = make.product(make.metric("tokens", "model"), presentation_group_key=["model"])
+    make.rate(card, product, 2)
+    make.rate(card, product, 5, JANUARY + timedelta(days=9))
+    customer = make.customer()
+    make.contract(customer, card)
+    make.use(customer, 4, JANUARY + timedelta(days=9, seconds=-1), "t1", model="small")
+    make.use(customer, 6, JANUARY + timedelta(days=9), "t2", model="large")
+    make.use(customer, 3, NOW + timedelta(hours=12), "t3", model="small")
+    make.contract(customer, card, FEBRUARY, ending_before=MARCH)
+    server.move_clock(FEBRUARY + timedelta(hours=12))
+    make.use(customer, 7, FEBRUARY, "t4", model="small")
+    server.move_clock(MARCH + timedelta(hours=24))
+    totals = []
+    with server.tallybook.environments["sandbox"].read("test") as tx:
+        for shown in invoices(server, customer, status="FINALIZED"):
+            kept = store.select_rated_from(tx, shown["id"])
+            stored = store.select_invoice(tx, customer, shown["id"])
+            assert kept is not None
+            assert stored is not None
+            assert rate(kept.terms, kept.usage).invoices == (stored.content.draft,)
+            totals.append(shown["total"])
+    assert totals == [53, 35, 35]
 
 
 def test_rate_change_inside_the_month_makes_two_lines(server: Server, make: Catalogue) -> None:
