@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tallybook.applier import Metering
 from tallybook.metering.aggregate import aggregate, value_of, without_repeats
-from tallybook.metering.cells import ActiveMetric
+from tallybook.metering.cells import ActiveMetric, group_of_text
 from tallybook.metering.event import decode_events
 from tallybook.metering.fold import Folder
 from tallybook.metering.match import stored_groupings
@@ -184,7 +184,8 @@ def folded(events: list[dict], metrics: list[MetricDefinition], kept: list[bool]
         columns = decode_events(plain_json(part).encode(), folder.wanted).columns
         flags = np.array(chosen[: len(part)], dtype=np.bool_)
         folder.fold(columns, micros_of_texts(columns.timestamps), None if flags.all() else flags, row)
-        for place, cell in folder.take():
+        for (*series, text), cell in folder.take():
+            place = (*series, group_of_text(text))
             taken[place] = taken.get(place, Tally()).merge(cell.tally())
     return taken
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.adapters.usage.sqlite import CellStore, Progress
-from tallybook.metering.cells import ActiveMetric, Cell, Cells
+from tallybook.metering.cells import ActiveMetric, Cell, Cells, text_of_group
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.usage import Tally
 
@@ -52,7 +52,16 @@ def test_checkpoints_merge_whatever_they_hold(checkpoints: list[dict[tuple, Cell
             for place, cell in flat.items():
                 # A latest value of one moment and position is one event: it is counted once.
                 expected[place] = expected.get(place, Tally()).merge(cell.tally())
-            store.checkpoint(Progress(number, number), [Cells.of_pairs(flat.items())], {}, [])
+            store.checkpoint(
+                Progress(number, number),
+                [
+                    Cells.of_pairs(
+                        ((*place[:4], text_of_group(place[4])), cell) for place, cell in flat.items()
+                    )
+                ],
+                {},
+                [],
+            )
         found = {
             (metric, grouping, cell.customer_key, cell.hour, cell.group): cell.tally
             for metric in (1, 2)
@@ -83,7 +92,7 @@ def test_sums_outgrow_64_bits_in_the_store(tmp_path: Path) -> None:
     for number in range(1, 1_200):
         cell = Cell()
         cell.count, cell.whole = 1, 2**53 - 1
-        store.checkpoint(Progress(number, number), [Cells.of_pairs([((1, 0, "c", 1, ()), cell)])], {}, [])
+        store.checkpoint(Progress(number, number), [Cells.of_pairs([((1, 0, "c", 1, "[]"), cell)])], {}, [])
     for is_hourly in (False, True):
         (stored,) = store.read(1, 0, ["c"], (0, 2), Aggregation.SUM, is_hourly=is_hourly)[1]
         assert (stored.tally.count, stored.tally.sum) == (1_199, Decimal(1_199 * (2**53 - 1)))
@@ -96,7 +105,7 @@ def test_a_fill_in_parts_goes_on_where_it_stood(tmp_path: Path) -> None:
     for filled_until in (4, 9, 4):
         cell = Cell()
         cell.count = filled_until
-        store.fill(metric, Cells.of_pairs([((1, 0, "c", 1, ()), cell)]), filled_until)
+        store.fill(metric, Cells.of_pairs([((1, 0, "c", 1, "[]"), cell)]), filled_until)
     (stored,) = store.metrics()
     store.close()
     assert (stored.active, stored.filled_until) == (metric, 9)

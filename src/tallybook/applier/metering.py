@@ -26,7 +26,7 @@ from tallybook.values.usage import UsageCell
 log = structlog.get_logger("tallybook.applier")
 
 CHECKPOINT_S = 2.0
-CHECKPOINT_SHARE = 10
+CHECKPOINT_SHARE = 20
 """A checkpoint waits this many times as long as the one before took, so that it stays cheap."""
 READ_WAIT_S = 30.0
 FILL_AGAIN_S = 0.5

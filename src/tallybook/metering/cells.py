@@ -8,7 +8,9 @@ of a cell is an object of its own, for the few cells that have more.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +27,25 @@ SeriesKey = tuple[int, int, str]
 """Metric number, grouping number, customer key."""
 Place = tuple[int, Group]
 """Hour and group, within a series."""
-CellKey = tuple[int, int, str, int, Group]
-"""Metric number, grouping number, customer key, hour, group."""
+CellKey = tuple[int, int, str, int, str]
+"""Metric number, grouping number, customer key, hour, group as text."""
 Integers = NDArray[np.int64]
+
+_GROUP = msgspec.json.Decoder(tuple[str | None, ...])
+
+
+def text_of_group(group: Group) -> str:
+    """A group as text, by which cells are stored.
+
+    >>> text_of_group(("eu", None))
+    '["eu",null]'
+    """
+    return msgspec.json.encode(group).decode()
+
+
+def group_of_text(text: str) -> Group:
+    """The group that `text_of_group` wrote."""
+    return _GROUP.decode(text)
 
 
 class Cell:
@@ -74,7 +92,7 @@ class Cells:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._keys: list[CellKey] = [(0, 0, "", 0, ())]
+        self._keys: list[CellKey] = [(0, 0, "", 0, "")]
         self._series: dict[SeriesKey, dict[Place, int]] = {}
         self._empty()
 
@@ -88,13 +106,13 @@ class Cells:
     def __len__(self) -> int:
         return len(self._keys) - 1
 
-    def number_of(self, series: SeriesKey, place: Place) -> int:
-        """The number of a cell; a new one where it has none."""
+    def number_of(self, series: SeriesKey, place: Place, text: str) -> int:
+        """The number of a cell, whose group is `text` as text; a new one where it has none."""
         places = self._series.setdefault(series, {})
         number = places.get(place)
         if number is None:
             number = places[place] = len(self._keys)
-            self._keys.append((*series, *place))
+            self._keys.append((*series, place[0], text))
         return number
 
     def make_room(self, most: int) -> None:
@@ -146,7 +164,7 @@ class Cells:
     def apart(self) -> tuple[list[tuple[CellKey, int, int]], list[tuple[CellKey, Cell]]]:
         """The cells that hold events: with counts and sums where they have no more, and the others.
 
-        Both in the order of their keys, as far as the hour.
+        Both in the order of their keys.
         """
         numbers = np.flatnonzero(self.counts[1:]) + 1
         counts, wholes = self.counts[numbers].tolist(), self._wholes[numbers].tolist()
@@ -156,9 +174,9 @@ class Cells:
             for number, count, whole in zip(numbers.tolist(), counts, wholes, strict=True)
             if number not in others
         ]
-        plain.sort(key=lambda row: row[0][:4])
+        plain.sort()
         rest = [(keys[number], self._cell(number)) for number in others]
-        rest.sort(key=lambda row: row[0][:4])
+        rest.sort(key=itemgetter(0))
         return plain, rest
 
     def __iter__(self) -> Iterator[tuple[CellKey, Cell]]:
@@ -180,7 +198,8 @@ class Cells:
         """The cells of which these are parts."""
         cells = cls()
         for (metric, grouping, customer_key, hour, group), cell in pairs:
-            number = cells.number_of((metric, grouping, customer_key), (hour, group))
+            place = (hour, group_of_text(group))
+            number = cells.number_of((metric, grouping, customer_key), place, group)
             cells.make_room(0)
             cells.counts[number] += cell.count
             rest = cells.other(number)

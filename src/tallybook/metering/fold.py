@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tallybook.metering.cells import MICROS_PER_HOUR, WHOLE_ROOM, ActiveMetric, Cell, Cells, Group, Integers
+from tallybook.metering.cells import (
+    MICROS_PER_HOUR,
+    WHOLE_ROOM,
+    ActiveMetric,
+    Cell,
+    Cells,
+    Group,
+    Integers,
+    text_of_group,
+)
 from tallybook.metering.event import Column, Columns, Wanted
 from tallybook.metering.match import group_of, matches_type, number_of, passes, stored_groupings
 from tallybook.metering.timestamps import Micros
@@ -59,6 +68,8 @@ class _Goal:
     metric: int
     grouping: int
     group: Group
+    text: str
+    """The group as text."""
     summed: int
     """Index of the property that is added up; that of a column of zeros for none."""
     valued: str | None
@@ -277,7 +288,7 @@ class _Plan:
             self._shape_of[kind] = shape
             for index, goal in enumerate(self._goals[shape]):
                 series = (goal.metric, goal.grouping, customer)
-                self._numbers[kind, index] = cells.number_of(series, (hour, goal.group))
+                self._numbers[kind, index] = cells.number_of(series, (hour, goal.group), goal.text)
         cells.make_room(0)
 
     def _goals_of(self, shape: tuple[Any, ...]) -> tuple[_Goal, ...]:
@@ -296,7 +307,17 @@ class _Plan:
             valued = None if is_plain else definition.aggregation_key or ""
             for number, grouping in enumerate(stored_groupings(definition)):
                 group = group_of(known, grouping)
-                goals.append(_Goal(metric.number, number, group, summed, valued, definition.aggregation))
+                goals.append(
+                    _Goal(
+                        metric.number,
+                        number,
+                        group,
+                        text_of_group(group),
+                        summed,
+                        valued,
+                        definition.aggregation,
+                    )
+                )
         return tuple(goals)
 
     def _others_of(self, kind: int, cells: Cells) -> "list[tuple[_Goal, Cell]]":

@@ -5,9 +5,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-import msgspec
-
-from tallybook.metering.cells import Cell, CellKey, Cells, Group
+from tallybook.metering.cells import Cell, Cells
 from tallybook.values.quantity import ZERO, add, plain
 
 _ROWS_PER_STATEMENT = 500
@@ -31,24 +29,17 @@ def merge(connection: sqlite3.Connection, cells: Cells) -> None:
     counted = [row for row in plain if -_DELTA_MAX < row[2] < _DELTA_MAX]
     if len(counted) < len(plain):
         others += [(key, Cell(*row)) for key, *row in plain if not -_DELTA_MAX < row[1] < _DELTA_MAX]
-    members = _members_of([key for key, _, _ in counted] + [key for key, _ in others])
     connection.execute("SAVEPOINT merging")
     try:
-        _write(connection, _COUNTED, [(*key[:4], members[key[4]], *row) for key, *row in counted])
+        _write(connection, _COUNTED, [(*key, count, whole) for key, count, whole in counted])
     except sqlite3.IntegrityError:
         # A sum has outgrown 64 bits: merge all of them outside the database, where sums have no bounds.
         connection.execute("ROLLBACK TO merging")
         others += [(key, Cell(*row)) for key, *row in counted]
     connection.execute("RELEASE merging")
-    keyed = [((*key[:4], members[key[4]]), cell) for key, cell in others]
-    _write(connection, _WHOLE_ROWS, [_merged(connection, key, cell) for key, cell in keyed])
-    values = [(*key, value) for key, cell in keyed if cell.distinct is not None for value in cell.distinct]
+    _write(connection, _WHOLE_ROWS, [_merged(connection, key, cell) for key, cell in others])
+    values = [(*key, value) for key, cell in others if cell.distinct is not None for value in cell.distinct]
     _write(connection, _VALUES, values)
-
-
-def _members_of(keys: list[CellKey]) -> dict[Group, str]:
-    """The texts of the groups, each made once."""
-    return {group: msgspec.json.encode(group).decode() for group in {key[4] for key in keys}}
 
 
 def _merged(connection: sqlite3.Connection, key: Row, cell: Cell) -> Row:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tallybook.adapters.usage.rows import merge
-from tallybook.metering.cells import ActiveMetric, Cells, Group
+from tallybook.metering.cells import ActiveMetric, Cells, Group, group_of_text
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.quantity import add, total
 from tallybook.values.usage import Reading, Tally
@@ -283,10 +283,7 @@ def _sums(
         ):
             parts = [] if exact is None else list(map(Decimal, exact.split(",")))
             tally = Tally(count=count, sum=total([Decimal(whole), *parts]))
-            yield StoredCell(key, start, _GROUP.decode(members), tally)
-
-
-_GROUP = msgspec.json.Decoder(tuple[str | None, ...])
+            yield StoredCell(key, start, group_of_text(members), tally)
 
 
 def _cell(row: tuple[Any, ...], values: Iterable[str]) -> StoredCell:
@@ -302,4 +299,4 @@ def _cell(row: tuple[Any, ...], values: Iterable[str]) -> StoredCell:
         latest=reading,
         distinct=frozenset(values),
     )
-    return StoredCell(customer_key, hour, _GROUP.decode(members), tally)
+    return StoredCell(customer_key, hour, group_of_text(members), tally)
