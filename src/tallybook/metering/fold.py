@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tallybook.metering.amounts import greatest, latest, numbers_of, small_and_whole
 from tallybook.metering.cells import (
     MICROS_PER_HOUR,
     WHOLE_ROOM,
@@ -25,40 +26,20 @@ from tallybook.metering.cells import (
     text_of_group,
 )
 from tallybook.metering.event import Column, Columns, Wanted
-from tallybook.metering.match import group_of, matches_type, number_of, passes, stored_groupings
+from tallybook.metering.match import group_of, matches_type, passes, stored_groupings
 from tallybook.metering.timestamps import Micros
 from tallybook.values.event import canonical_text
 from tallybook.values.metric import Aggregation
 from tallybook.values.quantity import add
 
-_WHOLE_MAX = 10**15
-"""Integers up to this are added up in 64 bits; greater ones one by one, exactly."""
 _ROWS = 1_024
 _KINDS_MAX = 120_000
 _CELLS_MAX = 250_000
-_NUMBERS_MAX = 100_000
-_NUMBER_LENGTH_MAX = 40
 _TEXTS: frozenset[type] = frozenset((str, type(None)))
 
+_COUNT = Aggregation.COUNT
+
 Flags = NDArray[np.bool_]
-
-
-class _Numbers(dict[str, int | Decimal | None]):
-    """The numbers that texts are, remembered; small whole ones as integers."""
-
-    def __missing__(self, text: str) -> int | Decimal | None:
-        decimal = number_of(text)
-        number: int | Decimal | None = decimal
-        if decimal is not None and decimal.copy_abs() < _WHOLE_MAX and decimal == int(decimal):
-            number = int(decimal)
-        if len(text) <= _NUMBER_LENGTH_MAX:
-            if len(self) >= _NUMBERS_MAX:
-                self.clear()
-            self[text] = number
-        return number
-
-
-_NUMBERS = _Numbers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +176,13 @@ class _Plan:
         sums = {item.aggregation_key or "" for item in definitions if item.aggregation is Aggregation.SUM}
         self._summed = tuple(sorted(sums))
         plain = (Aggregation.COUNT, Aggregation.SUM)
-        self._has_others = any(item.aggregation not in plain for item in definitions)
+        self._valued = sorted(
+            {
+                (item.aggregation, item.aggregation_key or "")
+                for item in definitions
+                if item.aggregation not in plain
+            }
+        )
         self.forget()
 
     @property
@@ -215,12 +202,13 @@ class _Plan:
         self._numbers: Integers = np.zeros((_ROWS, 1), dtype=np.int64)
         self._summed_by: Integers = np.zeros((_ROWS, 1), dtype=np.int64)
         self._spent = 0
+        self._places: dict[int, list[tuple[_Goal, int]]] = {}
 
     def fold(self, events: _Selected, row: int, cells: Cells) -> None:
         """Count events and add up what is small and whole; bring the rest to its cells at once."""
         columns = dict(zip(events.columns.wanted, events.columns.properties, strict=True))
         kinds = self._kinds_of(events, columns, cells)
-        amounts = [_small_and_whole(columns[name]) for name in self._summed]
+        amounts = [small_and_whole(columns[name]) for name in self._summed]
         most = max([int(np.abs(wholes).max()) * len(wholes) for wholes, _ in amounts], default=0)
         if self._spent + most > WHOLE_ROOM:
             self.settle(cells)
@@ -228,12 +216,10 @@ class _Plan:
         np.add.at(self._counts, kinds, 1)
         for column, (wholes, others) in enumerate(amounts):
             np.add.at(self._sums[:, column], kinds, wholes)
-            for index, value in others:
-                for goal, cell in self._others_of(int(kinds[index]), cells):
-                    if goal.summed == column:
-                        cell.exact = add(cell.exact, value)
-        if self._has_others:
-            self._fold_others(events, kinds, columns, row, cells)
+            if others:
+                self._fold_exact(column, kinds, others, cells)
+        if self._valued:
+            self._fold_valued(events, kinds.tolist(), columns, row, cells)
 
     def settle(self, cells: Cells) -> None:
         """Bring the cells up to date with what has been counted and added up."""
@@ -320,27 +306,46 @@ class _Plan:
                 )
         return tuple(goals)
 
-    def _others_of(self, kind: int, cells: Cells) -> "list[tuple[_Goal, Cell]]":
-        """What the cells of a kind hold beside counts and whole sums."""
-        goals = self._goals[int(self._shape_of[kind])]
-        numbers = self._numbers[kind].tolist()
-        return [(goal, cells.other(number)) for goal, number in zip(goals, numbers, strict=False)]
-
-    def _fold_others(
-        self,
-        events: _Selected,
-        kinds: Integers,
-        columns: dict[str, Column],
-        row: int,
-        cells: Cells,
+    def _fold_exact(
+        self, column: int, kinds: Integers, amounts: Sequence[tuple[int, Decimal]], cells: Cells
     ) -> None:
-        """Show MAX, LATEST and UNIQUE every event."""
-        instants = events.instants.tolist()
-        for place, kind in enumerate(kinds.tolist()):
-            for goal, cell in self._others_of(kind, cells):
-                if goal.valued is not None:
-                    where = (instants[place], row, events.places[place])
-                    _fold_other(cell, goal.aggregation, columns[goal.valued][place], where)
+        """Add up amounts that are not small and whole: first by kind, then into cells."""
+        totals: dict[int, Decimal] = {}
+        numbers = kinds[[index for index, _ in amounts]].tolist()
+        for kind, (_, amount) in zip(numbers, amounts, strict=True):
+            known = totals.get(kind)
+            totals[kind] = amount if known is None else add(known, amount)
+        for kind, amount in totals.items():
+            for goal, number in self._goals_and_numbers(kind):
+                if goal.summed == column:
+                    cell = cells.other(number)
+                    cell.exact = add(cell.exact, amount)
+
+    def _fold_valued(
+        self, events: _Selected, kinds: list[int], columns: dict[str, Column], row: int, cells: Cells
+    ) -> None:
+        """Fold for MAX, LATEST and UNIQUE: first what each kind adds, then into cells."""
+        for aggregation, name in self._valued:
+            if aggregation is Aggregation.UNIQUE:
+                added: Iterable[tuple[int, Any]] = set(zip(kinds, _texts_of(columns[name]), strict=True))
+            elif aggregation is Aggregation.MAX:
+                added = greatest(kinds, numbers_of(columns[name])).items()
+            else:
+                places = zip(events.instants.tolist(), events.places, numbers_of(columns[name]), strict=True)
+                added = latest(kinds, places).items()
+            for kind, value in added:
+                for goal, number in self._goals_and_numbers(kind):
+                    if goal.valued == name and goal.aggregation is aggregation and value is not None:
+                        _fold_value(cells.other(number), aggregation, value, row)
+
+    def _goals_and_numbers(self, kind: int) -> "list[tuple[_Goal, int]]":
+        """Where events of a kind go beside counts, and the numbers of the cells there."""
+        found = self._places.get(kind)
+        if found is None:
+            goals, numbers = self._goals[int(self._shape_of[kind])], self._numbers[kind].tolist()
+            pairs = zip(goals, numbers, strict=False)
+            found = self._places[kind] = [pair for pair in pairs if pair[0].aggregation is not _COUNT]
+        return found
 
 
 class _Ordinals(dict[tuple[Any, ...], int]):
@@ -407,47 +412,16 @@ def _texts_of(column: Column) -> Iterable[str | None]:
     return [value if value.__class__ is str else canonical_text(value) for value in column]
 
 
-def _small_and_whole(column: Column) -> tuple[Integers, list[tuple[int, Decimal]]]:
-    """What can be added up in 64 bits, 0 elsewhere; and the other numbers with their indexes."""
-    types = set(map(type, column))
-    if str in types:
-        if len(types) == 1:
-            column = list(map(_NUMBERS.__getitem__, column))
-        else:
-            column = [_NUMBERS[value] if value.__class__ is str else value for value in column]
-        types = set(map(type, column))
-    if types == {int}:
-        try:
-            wholes = np.array(column, dtype=np.int64)
-        except OverflowError:
-            pass
-        else:
-            if int(wholes.min()) > -_WHOLE_MAX and int(wholes.max()) < _WHOLE_MAX:
-                return wholes, []
-    small = [
-        value if value.__class__ is int and -_WHOLE_MAX < value < _WHOLE_MAX else None for value in column
-    ]
-    others = [
-        (index, number)
-        for index, (whole, value) in enumerate(zip(small, column, strict=True))
-        if whole is None and (number := number_of(value)) is not None
-    ]
-    return np.array([whole or 0 for whole in small], dtype=np.int64), others
-
-
-def _fold_other(cell: Cell, aggregation: Aggregation, value: object, where: tuple[int, int, int]) -> None:
-    """Fold a value into a cell of MAX, LATEST or UNIQUE; `where` is (instant, row, index)."""
+def _fold_value(cell: Cell, aggregation: Aggregation, value: Any, row: int) -> None:
+    """Bring what a kind adds to a cell of MAX, LATEST or UNIQUE."""
     if aggregation is Aggregation.UNIQUE:
-        text = canonical_text(value)
-        if text is not None:
-            if cell.distinct is None:
-                cell.distinct = set()
-            cell.distinct.add(text)
-        return
-    number = number_of(value)
-    if number is None:
-        return
-    if aggregation is Aggregation.MAX:
-        cell.max = number if cell.max is None or number > cell.max else cell.max
-    elif cell.latest is None or where > cell.latest[:3]:
-        cell.latest = (*where, number)
+        if cell.distinct is None:
+            cell.distinct = set()
+        cell.distinct.add(value)
+    elif aggregation is Aggregation.MAX:
+        if cell.max is None or value > cell.max:
+            cell.max = Decimal(value)
+    else:
+        at, index, number = value
+        if cell.latest is None or (at, row, index) > cell.latest[:3]:
+            cell.latest = (at, row, index, Decimal(number))

@@ -66,6 +66,8 @@ def parse_number(text: str) -> Decimal | None:
     if _NUMBER.fullmatch(text) is None:
         return None
     number = Decimal(text)
+    if len(text) <= DIGITS_MAX and "e" not in text and "E" not in text:
+        return number  # so few digits are within bounds whatever they are
     return number if is_bounded(number) else None
 
 
