@@ -301,6 +301,13 @@ def test_custom_fields_flow_to_invoices_and_stay_as_they_were_when_final(
     assert (january.custom_fields, february.custom_fields) == ({"k": "paid"}, {"k": "open"})
 
 
+def test_references_to_other_systems_come_from_the_contract(server: Server, make: Catalogue) -> None:
+    customer = make.customer()
+    make.contract(customer, netsuite_sales_order_id="SO-1", salesforce_opportunity_id="006")
+    (draft,) = server.client.v1.customers.invoices.list(customer_id=customer).data
+    assert (draft.netsuite_sales_order_id, draft.salesforce_opportunity_id) == ("SO-1", "006")
+
+
 def test_billable_status_follows_the_start_of_the_period(server: Server, make: Catalogue) -> None:
     customer = make.customer()
     make.contract(customer)

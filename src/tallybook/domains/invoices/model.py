@@ -26,6 +26,8 @@ class Labels:
     product_custom_fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By product id."""
     net_payment_terms_days: int | None = None
+    netsuite_sales_order_id: str | None = None
+    salesforce_opportunity_id: str | None = None
     billable_status: str = "billable"
 
 

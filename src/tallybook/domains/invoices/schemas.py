@@ -110,6 +110,8 @@ class InvoiceResponse(Response, frozen=True):
     external_invoice: None
     custom_fields: CustomFields
     net_payment_terms_days: int | UnsetType = UNSET
+    netsuite_sales_order_id: str | UnsetType = UNSET
+    salesforce_opportunity_id: str | UnsetType = UNSET
 
 
 _PRODUCT_TYPES = {
@@ -152,6 +154,8 @@ def invoice_to_wire(
         external_invoice=None,
         custom_fields=custom_fields,
         net_payment_terms_days=or_unset(labels.net_payment_terms_days),
+        netsuite_sales_order_id=or_unset(labels.netsuite_sales_order_id),
+        salesforce_opportunity_id=or_unset(labels.salesforce_opportunity_id),
     )
 
 

@@ -67,5 +67,7 @@ def _labels(tx: ReadTx, customer: Customer, contracts: Mapping[str, Contract], d
         contract_custom_fields=custom_fields.read_one(tx, "contract", contract.id),
         product_custom_fields=custom_fields.read(tx, "contract_product", ids),
         net_payment_terms_days=contract.net_payment_terms_days,
+        netsuite_sales_order_id=contract.netsuite_sales_order_id,
+        salesforce_opportunity_id=contract.salesforce_opportunity_id,
         billable_status=customer.billable_status_at(draft.period.starting_at).value,
     )
