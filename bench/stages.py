@@ -89,5 +89,5 @@ def _one_group(
     timed("compress, append, fsync", lambda: log.append(now, len(columns), prints, sent))
     is_new = timed("look ids up", lambda: table.admit(prints, int(now.timestamp())))
     assert is_new.all()
-    timed("match and fold for 3 metrics", lambda: meter.fold(columns, instants, None, row))
+    timed("match and fold for 3 metrics", lambda: meter.fold(columns, instants, None, [(0, row)]))
     return taken

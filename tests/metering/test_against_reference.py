@@ -183,7 +183,7 @@ def folded(events: list[dict], metrics: list[MetricDefinition], kept: list[bool]
     for row, (part, chosen) in enumerate(((events[:cut], kept[:cut]), (events[cut:], kept[cut:])), start=1):
         columns = decode_events(plain_json(part).encode(), folder.wanted).columns
         flags = np.array(chosen[: len(part)], dtype=np.bool_)
-        folder.fold(columns, micros_of_texts(columns.timestamps), None if flags.all() else flags, row)
+        folder.fold(columns, micros_of_texts(columns.timestamps), None if flags.all() else flags, [(0, row)])
         for (*series, text), cell in folder.take():
             place = (*series, group_of_text(text))
             taken[place] = taken.get(place, Tally()).merge(cell.tally())
@@ -230,7 +230,7 @@ def test_sums_beyond_64_bits_are_exact() -> None:
         keys = ["all", str(row)] * 50
         events = [wire(0, customer_id=key, properties={"amount": great}) for key in keys]
         columns = decode_events(json.dumps(events).encode(), folder.wanted).columns
-        folder.fold(columns, micros_of_texts(columns.timestamps), None, row)
+        folder.fold(columns, micros_of_texts(columns.timestamps), None, [(0, row)])
     sums = {key[2]: cell.tally().sum for key, cell in folder.take()}
     assert sums.pop("all") == 5_000 * great
     assert sums == {str(row): 50 * great for row in range(1, 101)}

@@ -193,6 +193,33 @@ def test_reading_many_timestamps_at_once_agrees_with_one_by_one(texts: list[str]
     assert micros_of_texts(texts).tolist() == [micros_of_text(text) for text in texts]
 
 
+@given(
+    st.lists(st.datetimes(NOW.replace(year=1, tzinfo=None)), min_size=24, max_size=40),
+    st.sampled_from([0, 1, 3, 6, 7, 29, 30]),
+    st.sampled_from(["Z", "+00:00", "-07:00", "+05:30", "-23:59"]),
+)
+def test_reading_timestamps_of_one_form_agrees_with_one_by_one(
+    instants: list[datetime], digits: int, offset: str
+) -> None:
+    texts = [
+        at.isoformat(timespec="seconds")
+        + ("." + str(at.microsecond).rjust(6, "0").ljust(31, "9")[:digits] if digits else "")
+        + offset
+        for at in instants
+    ]
+
+    def one_by_one() -> list[int]:
+        return [micros_of_text(text) for text in texts]
+
+    try:
+        expected = one_by_one()
+    except Invalid:  # an offset may lead out of the calendar
+        with pytest.raises(Invalid):
+            micros_of_texts(texts)
+    else:
+        assert micros_of_texts(texts).tolist() == expected
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -211,6 +238,13 @@ def test_reading_many_timestamps_at_once_agrees_with_one_by_one(texts: list[str]
         "2026-01-15T10:00:00,5Z",
         "2026-01-15T10:00:00.5xZ",
         "2026/01/15T10:00:00Z",
+        "2026-01-15T10:00:00.+00:00",
+        "2026-01-15T10:00:00+24:00",
+        "2026-01-15T10:00:00+05:60",
+        "2026-01-15T10:00:00 05:00",
+        "2026-01-15T10:00:00+05-00",
+        "2026-01-15T10:00:00.0000000000000000000000000000001Z",
+        "2026-01-15T10:00:00.0000000000000000000000000000001+00:00",
         "\uff12026-01-15T10:00:0Z",
         "",
     ],

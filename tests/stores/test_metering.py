@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import random
+import shutil
 from pathlib import Path
 from threading import Thread
 
@@ -158,3 +160,57 @@ def test_a_metric_half_filled_when_the_program_ended_is_filled_to_the_end(tmp_pa
     again = Metering(tmp_path, Standing())
     assert sum(cell.tally.count for cell in again.read(UsageQuestion(metric(0), None, *HOURS))) == 8
     again.close()
+
+
+def test_many_small_rows_applied_together_give_what_they_give_one_by_one(tmp_path: Path) -> None:
+    """Live, when a metric is filled in, and when everything is rebuilt from the log."""
+    source = random.Random(5)
+    latest = MetricDefinition("latest", Aggregation.LATEST, "p0", group_keys=(("region",),))
+    unique = MetricDefinition("unique", Aggregation.UNIQUE, "p0")
+    question = UsageQuestion(latest, None, *HOURS, ("region",))
+    events = [
+        wire(
+            source.randrange(250),
+            timestamp=f"2026-01-15T10:00:0{source.randrange(3)}Z",
+            customer_id=source.choice("cd"),
+            properties={"p0": number, "region": source.choice("xy")},
+        )
+        for number in range(300)
+    ]
+    live, behind = tmp_path / "live", tmp_path / "behind"
+    live.mkdir()
+    metering = Metering(live, Standing())
+    metering.register(latest)
+    metering._state.checkpoint()
+    shutil.copytree(live, behind)
+
+    async def send() -> None:
+        for event in events:
+            await metering.ingest(json.dumps([event]).encode())
+
+    asyncio.run(send())
+    kept = list({event["transaction_id"]: event for event in reversed(events)}.values())[::-1]
+    expected = {}
+    for event in sorted(kept, key=lambda event: (event["timestamp"], events.index(event))):
+        expected[event["customer_id"], event["properties"]["region"]] = event["properties"]["p0"]
+
+    def found(metering: Metering) -> dict[tuple, int]:
+        cells = metering.read(question)
+        return {(cell.customer_key, cell.group[0]): int(cell.tally.latest.value) for cell in cells}
+
+    assert metering.status()["log_position"] == 300
+    assert found(metering) == expected
+    filled = metering.read(UsageQuestion(unique, None, *HOURS))
+    assert sum(cell.tally.count for cell in filled) == len(kept)
+    metering.close()
+    for path in behind.glob("events.db*"):
+        path.unlink()
+    for path in live.glob("events.db*"):
+        shutil.copy(path, behind)
+    for path in live.glob("cells.db*"):
+        path.unlink()
+    for folder in (live, behind):
+        again = Metering(folder, Standing())
+        assert again.status()["events_accepted"] == len(kept)
+        assert found(again) == expected
+        again.close()

@@ -16,7 +16,7 @@ import structlog
 from tallybook.adapters.log.committer import Committed, Committer
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore
-from tallybook.applier.state import State
+from tallybook.applier.state import State, joinable
 from tallybook.metering.cells import ActiveMetric
 from tallybook.ports import Clock, UsageQuestion
 from tallybook.values.errors import Unavailable
@@ -162,18 +162,25 @@ class Metering:
                     self._changed.wait()
                 if not self._queue:
                     return
-                committed = self._queue.popleft()
+                rows = self._next_rows()
             try:
-                self._state.apply(committed)
+                self._state.apply(rows)
             except Exception:
-                # Going on would leave this row out of every bill: take and answer nothing more.
-                log.exception("apply_failed", row=committed.row)
+                # Going on would leave these rows out of every bill: take and answer nothing more.
+                log.exception("apply_failed", row=rows[0].row)
                 self._has_failed = True
             with self._changed:
-                self._events_behind -= len(committed.columns)
+                self._events_behind -= sum([len(row) for row in rows])
                 self._changed.notify_all()
             if self._has_failed:
                 return
+
+    def _next_rows(self) -> list[Committed]:
+        """The rows that wait, as many as can be applied together."""
+        rows = next(joinable(self._queue, self._state.can_join))
+        for _ in rows:
+            self._queue.popleft()
+        return rows
 
     def _wait_for(self, row: int) -> bool:
         if self._state.progress.row >= row:

@@ -1,8 +1,9 @@
 """What has been applied of a log: ids, cells since the last checkpoint, positions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from threading import Lock
 
 import numpy as np
@@ -16,7 +17,7 @@ from tallybook.metering.event import Columns, Wanted, decode_events, joined
 from tallybook.metering.fingerprints import Fingerprints, Flags
 from tallybook.metering.fold import Folder
 from tallybook.metering.match import grouping_to_read, stored_groupings
-from tallybook.metering.timestamps import micros_of_texts
+from tallybook.metering.timestamps import Micros, micros_of_texts
 from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import DAY, micros_of
@@ -27,6 +28,9 @@ _SECOND_MAX = 2**32 - 1
 _TAIL_MAX = 1_000_000
 """So many events may be applied and not checkpointed; that bounds how long a restart takes."""
 _ROWS_AT_ONCE = 1_024
+EVENTS_TOGETHER = 8_192
+_NO_INSTANTS: Micros = np.empty(0, dtype=np.int64)
+"""Of a row whose timestamps have not been read yet."""
 _FILLED_AT_ONCE = 500_000
 
 
@@ -48,6 +52,7 @@ class State:
         self._repeats: dict[int, bytes] = {}
         self._flushing: list[Cells] = []
         self._flushing_repeats: dict[int, bytes] = {}
+        self._is_broken = False
 
     @property
     def wanted(self) -> Wanted:
@@ -67,42 +72,64 @@ class State:
         until = self.progress.row
         after = log.last_row_at(log.last_received_at - 34 * DAY)
         self.fingerprints.expect(log.events_between(after, log.last_row))
-        for rows in _some(log.read_fingerprints(after, until)):
+        for rows in _some(log.read_fingerprints(after, until), 65_536):
             repeats = self._store.repeats(rows[0].row, rows[-1].row)
             self.fingerprints.restore(
                 b"".join([row.fingerprints for row in rows]),
                 np.concatenate([_accepted(row, repeats.get(row.row)) for row in rows]),
                 np.repeat([_second(row.received_at) for row in rows], [row.events for row in rows]),
             )
-        for row in log.read(until):
-            columns = _columns_of(row, self.wanted)
-            instants = micros_of_texts(columns.timestamps)
-            self.apply(Committed(row.row, row.received_at, row.fingerprints, row.bodies, columns, instants))
+        for row in joinable(map(self._reread, log.read(until)), self._folder.can_join):
+            self.apply(row)
             if self.is_heavy:
                 self.checkpoint()
 
-    def apply(self, committed: Committed) -> None:
-        """Apply one row: drop repeats, fold the rest."""
-        is_new = self.fingerprints.admit(committed.fingerprints, _second(committed.received_at))
+    def _reread(self, row: LogRow) -> Committed:
+        columns = _columns_of(row, self.wanted)
+        return Committed(row.row, row.received_at, row.fingerprints, row.bodies, columns, _NO_INSTANTS)
+
+    def can_join(self, row: int) -> bool:
+        """Whether the row may be applied together with those after it."""
+        return self._folder.can_join(row)
+
+    def apply(self, rows: Sequence[Committed]) -> None:
+        """Apply rows received in one second: drop repeats, fold the rest.
+
+        After an error nothing more is stored, so that a restart applies these rows again, whole.
+        """
+        with self._lock:
+            try:
+                self._apply(rows)
+            except BaseException:
+                self._is_broken = True
+                raise
+
+    def _apply(self, rows: Sequence[Committed]) -> None:
+        fingerprints = b"".join([row.fingerprints for row in rows])
+        is_new = self.fingerprints.admit(fingerprints, _second(rows[0].received_at))
         count = len(is_new)
         accepted = int(np.count_nonzero(is_new))
-        with self._lock:
-            columns = committed.columns
-            if columns.wanted != self._folder.wanted:
-                # A metric has appeared since the requests were read.
-                columns = joined([decode_events(body, self.wanted).columns for body in committed.bodies])
-            self._folder.fold(
-                columns, committed.instants, None if accepted == count else is_new, committed.row
-            )
-            if accepted < count:
-                self._repeats[committed.row] = np.packbits(~is_new).tobytes()
-            before = self.progress
-            self.progress = Progress(
-                checkpoint=before.checkpoint,
-                row=committed.row,
-                accepted=before.accepted + accepted,
-                repeated=before.repeated + count - accepted,
-            )
+        wanted = self._folder.wanted
+        columns = joined([_read_for(row, wanted) for row in rows])
+        if any(row.instants is _NO_INSTANTS for row in rows):
+            instants = micros_of_texts(columns.timestamps)
+        else:
+            instants = np.concatenate([row.instants for row in rows])
+        begins = list(accumulate([len(row) for row in rows], initial=0))
+        places = [(begin, row.row) for begin, row in zip(begins, rows, strict=False)]
+        self._folder.fold(columns, instants, None if accepted == count else is_new, places)
+        if accepted < count:
+            for begin, row in zip(begins, rows, strict=False):
+                repeated = ~is_new[begin : begin + len(row)]
+                if repeated.any():
+                    self._repeats[row.row] = np.packbits(repeated).tobytes()
+        before = self.progress
+        self.progress = Progress(
+            checkpoint=before.checkpoint,
+            row=rows[-1].row,
+            accepted=before.accepted + accepted,
+            repeated=before.repeated + count - accepted,
+        )
 
     def add_metric(self, definition: MetricDefinition) -> ActiveMetric:
         """Fold for a new metric from the next row on."""
@@ -122,14 +149,16 @@ class State:
         """
         folder = Folder([replace(metric, from_row=0)])
         events = 0
-        for rows in _some(log.read(filled_until, metric.from_row)):
+        for rows in _some(log.read(filled_until, metric.from_row), EVENTS_TOGETHER):
             repeats = self._repeats_between(rows[0].row, rows[-1].row)
-            for row in rows:
-                columns = _columns_of(row, folder.wanted)
-                bits = repeats.get(row.row)
-                is_new = None if bits is None else _accepted(row, bits)
-                folder.fold(columns, micros_of_texts(columns.timestamps), is_new, row.row)
-                events += row.events
+            columns = joined([_columns_of(row, folder.wanted) for row in rows])
+            is_new = np.concatenate([_accepted(row, repeats.get(row.row)) for row in rows])
+            begins = accumulate([row.events for row in rows], initial=0)
+            places = [(begin, row.row) for begin, row in zip(begins, rows, strict=False)]
+            folder.fold(
+                columns, micros_of_texts(columns.timestamps), None if is_new.all() else is_new, places
+            )
+            events += len(columns)
             if events >= _FILLED_AT_ONCE:
                 self._store.fill(metric, folder.take(), rows[-1].row)
                 events = 0
@@ -141,7 +170,8 @@ class State:
         """Store everything applied so far. Raises sqlite3.Error; then all of it is kept for the next."""
         with self._checkpointing:
             with self._lock:
-                if self.progress == self._stored and not self._unsaved and not self._flushing:
+                is_unchanged = self.progress == self._stored and not self._unsaved and not self._flushing
+                if is_unchanged or self._is_broken:
                     return
                 self._flushing = [*self._flushing, self._folder.take()]
                 self._flushing_repeats |= self._repeats
@@ -187,18 +217,43 @@ class State:
         return self._store.repeats(first, last) | recent
 
 
-def _some(rows: Iterable[LogRow]) -> Iterator[list[LogRow]]:
-    """The rows in lists of about as many events as are quick to handle together."""
+def joinable(rows: Iterable[Committed], can_join: Callable[[int], bool]) -> Iterator[list[Committed]]:
+    """The rows in lists that can be applied together."""
+    together: list[Committed] = []
+    events = 0
+    for row in rows:
+        if together and not (
+            events + len(row) <= EVENTS_TOGETHER
+            and _second(row.received_at) == _second(together[0].received_at)
+            and can_join(together[0].row)
+        ):
+            yield together
+            together, events = [], 0
+        together.append(row)
+        events += len(row)
+    if together:
+        yield together
+
+
+def _some(rows: Iterable[LogRow], count: int) -> Iterator[list[LogRow]]:
+    """The rows in lists of about `count` events."""
     some: list[LogRow] = []
     events = 0
     for row in rows:
         some.append(row)
         events += row.events
-        if len(some) >= _ROWS_AT_ONCE or events >= 65_536:
+        if len(some) >= _ROWS_AT_ONCE or events >= count:
             yield some
             some, events = [], 0
     if some:
         yield some
+
+
+def _read_for(row: Committed, wanted: Wanted) -> Columns:
+    """The columns of a row, read again when a metric has appeared since it was."""
+    if row.columns.wanted == wanted:
+        return row.columns
+    return joined([decode_events(body, wanted).columns for body in row.bodies])
 
 
 def _columns_of(row: LogRow, wanted: Wanted) -> Columns:

@@ -79,12 +79,12 @@ def greatest(kinds: list[int], numbers: "list[Number | None]") -> "dict[int, Num
 def latest(
     kinds: list[int], places: "Iterable[tuple[int, int, Number | None]]"
 ) -> "dict[int, tuple[int, int, Number]]":
-    """The latest of each kind that is a number: instant, index in the row, number."""
+    """The latest of each kind that is a number: instant, place, number."""
     found: dict[int, tuple[int, int, Number]] = {}
     for kind, place in zip(kinds, places, strict=True):
         if place[2] is not None:
             known = found.get(kind)
-            # Later in the row wins among those of one instant.
+            # The later in order wins among those of one instant.
             if known is None or place[0] >= known[0]:
                 found[kind] = place  # type: ignore[assignment]  # its number is not None
     return found

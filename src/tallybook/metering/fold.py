@@ -5,10 +5,12 @@ So each event costs a look-up of its kind and an addition to its kind's running 
 columns of numpy; the cells are brought up to date when someone wants to see them (`settle`).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import compress, repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,8 @@ _TEXTS: frozenset[type] = frozenset((str, type(None)))
 _COUNT = Aggregation.COUNT
 
 Flags = NDArray[np.bool_]
+Row = tuple[int, int]
+"""How many of the events stand before a log row, and the number of that row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,12 @@ class _Goal:
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
-    """Some events of a row: their columns, instants and indexes in the row."""
+    """Some events: their columns and instants."""
 
     columns: Columns
     instants: Micros
     places: Sequence[int]
+    """Their indexes among all that are folded together."""
 
 
 class Folder:
@@ -104,10 +109,17 @@ class Folder:
                 plan.forget()
         return taken
 
-    def fold(self, columns: Columns, instants: Micros, is_new: Flags | None, row: int) -> None:
-        """Fold the new events of log row `row`; `is_new` None means that all of them are."""
-        if row <= self._filled_until:
-            self._fold_old(columns, instants, is_new, row)
+    def can_join(self, row: int) -> bool:
+        """Whether the row may be folded together with those after it."""
+        return row > self._filled_until
+
+    def fold(self, columns: Columns, instants: Micros, is_new: Flags | None, rows: Sequence[Row]) -> None:
+        """Fold the new events of log rows; `is_new` None means that all of them are.
+
+        Several rows can be folded together where all of them can be joined.
+        """
+        if not self.can_join(rows[0][1]):
+            self._fold_old(columns, instants, is_new, rows)
             return
         events = _Selected(columns, instants, range(len(columns)))
         if is_new is not None:
@@ -116,14 +128,16 @@ class Folder:
             if plan.is_full:
                 plan.settle(self._cells)
                 plan.forget()
-            plan.fold(part, row, self._cells)
+            plan.fold(part, rows, self._cells)
 
-    def _fold_old(self, columns: Columns, instants: Micros, is_new: Flags | None, row: int) -> None:
+    def _fold_old(
+        self, columns: Columns, instants: Micros, is_new: Flags | None, rows: Sequence[Row]
+    ) -> None:
         """Fold a row that some metrics have been filled in for already: leave those out."""
         metrics = self._metrics
-        self.set_metrics([metric for metric in metrics if metric.from_row < row])
+        self.set_metrics([metric for metric in metrics if metric.from_row < rows[0][1]])
         self._filled_until = 0
-        self.fold(columns, instants, is_new, row)
+        self.fold(columns, instants, is_new, rows)
         self.set_metrics(metrics)
 
     def _by_plan(self, events: _Selected) -> "list[tuple[_Plan, _Selected]]":
@@ -204,7 +218,7 @@ class _Plan:
         self._spent = 0
         self._places: dict[int, list[tuple[_Goal, int]]] = {}
 
-    def fold(self, events: _Selected, row: int, cells: Cells) -> None:
+    def fold(self, events: _Selected, rows: Sequence[Row], cells: Cells) -> None:
         """Count events and add up what is small and whole; bring the rest to its cells at once."""
         columns = dict(zip(events.columns.wanted, events.columns.properties, strict=True))
         kinds = self._kinds_of(events, columns, cells)
@@ -219,7 +233,7 @@ class _Plan:
             if others:
                 self._fold_exact(column, kinds, others, cells)
         if self._valued:
-            self._fold_valued(events, kinds.tolist(), columns, row, cells)
+            self._fold_valued(events, kinds.tolist(), columns, rows, cells)
 
     def settle(self, cells: Cells) -> None:
         """Bring the cells up to date with what has been counted and added up."""
@@ -322,7 +336,12 @@ class _Plan:
                     cell.exact = add(cell.exact, amount)
 
     def _fold_valued(
-        self, events: _Selected, kinds: list[int], columns: dict[str, Column], row: int, cells: Cells
+        self,
+        events: _Selected,
+        kinds: list[int],
+        columns: dict[str, Column],
+        rows: Sequence[Row],
+        cells: Cells,
     ) -> None:
         """Fold for MAX, LATEST and UNIQUE: first what each kind adds, then into cells."""
         for aggregation, name in self._valued:
@@ -336,7 +355,7 @@ class _Plan:
             for kind, value in added:
                 for goal, number in self._goals_and_numbers(kind):
                     if goal.valued == name and goal.aggregation is aggregation and value is not None:
-                        _fold_value(cells.other(number), aggregation, value, row)
+                        _fold_value(cells.other(number), aggregation, value, rows)
 
     def _goals_and_numbers(self, kind: int) -> "list[tuple[_Goal, int]]":
         """Where events of a kind go beside counts, and the numbers of the cells there."""
@@ -412,7 +431,7 @@ def _texts_of(column: Column) -> Iterable[str | None]:
     return [value if value.__class__ is str else canonical_text(value) for value in column]
 
 
-def _fold_value(cell: Cell, aggregation: Aggregation, value: Any, row: int) -> None:
+def _fold_value(cell: Cell, aggregation: Aggregation, value: Any, rows: Sequence[Row]) -> None:
     """Bring what a kind adds to a cell of MAX, LATEST or UNIQUE."""
     if aggregation is Aggregation.UNIQUE:
         if cell.distinct is None:
@@ -422,6 +441,8 @@ def _fold_value(cell: Cell, aggregation: Aggregation, value: Any, row: int) -> N
         if cell.max is None or value > cell.max:
             cell.max = Decimal(value)
     else:
-        at, index, number = value
+        at, place, number = value
+        before, row = rows[bisect_right(rows, place, key=itemgetter(0)) - 1]
+        index = place - before
         if cell.latest is None or (at, row, index) > cell.latest[:3]:
             cell.latest = (at, row, index, Decimal(number))

@@ -53,6 +53,9 @@ class Committed:
     columns: Columns
     instants: Micros
 
+    def __len__(self) -> int:
+        return len(self.columns)
+
 
 class Committer:
     """Owns the writing end of a log.
