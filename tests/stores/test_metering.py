@@ -83,21 +83,28 @@ def test_bad_timestamps_refuse_their_own_request_alone(tmp_path: Path) -> None:
     metering.close()
 
 
-def test_after_a_fault_in_applying_nothing_more_is_taken_or_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["fingerprints", "progress"])
+def test_after_a_fault_in_applying_nothing_more_is_taken_answered_or_stored(
+    tmp_path: Path, broken: str
+) -> None:
+    """The fault comes before a row is folded, or after it and before the position moves on."""
     metering = Metering(tmp_path, Standing())
+    metering.register(metric(0))
+    metering._state.checkpoint()
+    question = UsageQuestion(metric(0), None, *HOURS)
     body = json.dumps([wire(0, properties={"p0": 1})]).encode()
-    fingerprints = metering._state.fingerprints
-    metering._state.fingerprints = None
+    whole = getattr(metering._state, broken)
+    setattr(metering._state, broken, None)
     asyncio.run(metering.ingest(body))
     metering._applier.join()
+    setattr(metering._state, broken, whole)
     with pytest.raises(Unavailable):
         asyncio.run(metering.ingest(body))
     with pytest.raises(Unavailable):
-        metering.read(UsageQuestion(metric(0), None, *HOURS))
-    metering._state.fingerprints = fingerprints
+        metering.read(question)
     metering.close()
     again = Metering(tmp_path, Standing())
-    assert sum(cell.tally.count for cell in again.read(UsageQuestion(metric(0), None, *HOURS))) == 1
+    assert sum(cell.tally.count for cell in again.read(question)) == 1
     again.close()
 
 
