@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from tallybook.adapters.clock import SandboxClock, SystemClock
 from tallybook.adapters.sql.engine import open_sqlite
 from tallybook.adapters.sql.migrate import migrate_catalogue, migrate_control
-from tallybook.applier import Metering
+from tallybook.applier import Metering, MeteringApart
 from tallybook.kit.db.tx import Environment
 from tallybook.kit.http import metrics, openapi
 from tallybook.kit.http.application import Application, Page
@@ -40,7 +40,7 @@ class Tallybook:
     tokens: Tokens
     environments: dict[str, Environment]
     workers: dict[str, Worker]
-    meterings: dict[str, Metering]
+    meterings: dict[str, Metering | MeteringApart]
     new_tokens: dict[str, str] = field(default_factory=dict)
     """Tokens made at this start because none existed, by environment; shown once."""
 
@@ -135,7 +135,9 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
             _start_at(clock, settings.sandbox_now)
     engine = open_sqlite(folder / "catalogue.db")
     migrate_catalogue(engine)
-    metering = Metering(folder, clock)
+    # Tests of a price model in the sandbox need no second core; production's usage does.
+    is_apart = settings.applies_apart and name == "production"
+    metering: Metering | MeteringApart = (MeteringApart if is_apart else Metering)(folder, clock)
 
     def advance(to: datetime) -> None:
         clock.move(to)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.applier import Metering
-from tallybook.metering.event import Batch, accept_events, accept_timestamps
+from tallybook.metering.event import Batch, accept_events, accept_timestamps, reread_events
 from tallybook.metering.fingerprints import Fingerprints
+from tallybook.metering.kinds import Triples
 from tallybook.metering.match import matches, number_of, passes, stored_groupings
 from tallybook.metering.timestamps import micros_of_text, micros_of_texts
 from tallybook.ports import UsageQuestion
@@ -284,7 +285,10 @@ def test_which_properties_are_read_never_decides_what_is_taken(
     event = json.dumps(wire(0))
     body = event.replace('{"amount": "1"}', properties).join("[]").encode()
     if is_taken:
-        assert len(accept_events(body, wanted)) == 1
+        columns = accept_events(body, wanted).columns
+        again = reread_events(body, wanted)
+        assert len(columns) == 1
+        assert (again.customers, again.properties) == (columns.customers, columns.properties)
     else:
         with pytest.raises(Invalid):
             accept_events(body, wanted)
@@ -375,3 +379,19 @@ def test_a_table_restored_in_one_go_knows_what_was_accepted() -> None:
         table.restore(packed[start * 16 : (start + 7_000) * 16], accepted[part], seconds[part])
     assert len(table) == np.count_nonzero(accepted)
     assert (table.admit(packed, int(seconds[-1])) == ~accepted).all()
+
+
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 30)] * 3), min_size=1, max_size=200), max_size=12))
+def test_triples_are_numbered_as_they_come(batches: list[list[tuple[int, int, int]]]) -> None:
+    triples, known = Triples(), {}
+    triples._clear(4)
+    for batch in batches:
+        numbers, new = triples.number(*(np.array(part, dtype=np.int64) for part in zip(*batch, strict=True)))
+        firsts = [
+            place for place, triple in enumerate(batch) if triple not in known and triple not in batch[:place]
+        ]
+        for triple in batch:
+            known.setdefault(triple, len(known))
+        assert numbers.tolist() == [known[triple] for triple in batch]
+        assert new.tolist() == firsts
+    assert len(triples) == len(known)

@@ -65,7 +65,7 @@ def test_a_metric_is_filled_once_its_full_disk_has_space_again(tmp_path: Path) -
     metering = Metering(tmp_path, Standing())
     events = [wire(number, customer_id=f"{number}-" + "k" * 2_000) for number in range(100)]
     asyncio.run(metering.ingest(json.dumps(events).encode()))
-    metering._wait_for(1)
+    metering._wait_for(1, 9)
     with metering._state._checkpointing, metering._store._connection() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")

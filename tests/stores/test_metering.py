@@ -155,7 +155,7 @@ def test_a_metric_half_filled_when_the_program_ended_is_filled_to_the_end(tmp_pa
     metering = Metering(tmp_path, Standing())
     for number in range(8):
         asyncio.run(metering.ingest(json.dumps([wire(number, properties={"p0": 1})]).encode()))
-    metering._wait_for(8)
+    metering._wait_for(8, 9)
     added = metering._state.add_metric(metric(0))
     metering._store.fill(added, Cells(), 0)
     metering._state.checkpoint()

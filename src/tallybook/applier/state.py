@@ -79,12 +79,13 @@ class State:
                 np.concatenate([_accepted(row, repeats.get(row.row)) for row in rows]),
                 np.repeat([_second(row.received_at) for row in rows], [row.events for row in rows]),
             )
-        for row in joinable(map(self._reread, log.read(until)), self._folder.can_join):
+        for row in joinable(map(self.reread, log.read(until)), self._folder.can_join):
             self.apply(row)
             if self.is_heavy:
                 self.checkpoint()
 
-    def _reread(self, row: LogRow) -> Committed:
+    def reread(self, row: LogRow) -> Committed:
+        """A row of the log as if it had just been committed."""
         columns = _columns_of(row, self.wanted)
         return Committed(row.row, row.received_at, row.fingerprints, row.bodies, columns, _NO_INSTANTS)
 

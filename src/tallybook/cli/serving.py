@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def serve(
             raise Invalid(f"{name}: other stores are not available in this version; leave it out")
     now = None if sandbox_now is None else parse_instant(sandbox_now, "--sandbox-now")
     log_to_stderr()
-    settings = from_environment(data, sandbox_now=now, runs_worker=worker)
+    settings = replace(from_environment(data, sandbox_now=now, runs_worker=worker), applies_apart=True)
     with owned(data), _listening(host, port) as listener:
         tallybook = open_tallybook(settings)
         for environment, text in tallybook.new_tokens.items():

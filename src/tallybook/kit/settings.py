@@ -22,6 +22,8 @@ class Settings:
     secret_key: str | None = None
     grace: timedelta = timedelta(hours=24)
     runs_worker: bool = True
+    applies_apart: bool = False
+    """Whether production's log of events is applied by a process beside the server's."""
 
 
 def from_environment(

@@ -86,21 +86,41 @@ def decode_events(body: bytes, wanted: Wanted = ()) -> Batch:
     """The events in a request body, without a look at their timestamps. Raises Invalid."""
     events = _events(body, wanted)
     properties = [event.properties for event in events]
-    names = _reader(wanted)[1]
-    if None in properties:
-        columns = tuple([[getattr(item, name, None) for item in properties] for name in names])
-    else:
-        columns = tuple([[getattr(item, name) for item in properties] for name in names])
     return Batch(
         Columns(
             [event.customer_id for event in events],
             [event.event_type for event in events],
             [event.timestamp for event in events],
             wanted,
-            columns,
+            _columns_of(properties, wanted),
         ),
         b"".join(map(xxhash.xxh3_128_digest, map(str.encode, [event.transaction_id for event in events]))),
     )
+
+
+def reread_events(body: bytes, wanted: Wanted) -> Columns:
+    """The events in a body that was accepted, without ids and timestamps."""
+    try:
+        if not (body.isascii() and body.count(b":") <= PROPERTIES_MAX):
+            return decode_events(body, wanted).columns
+        events = _reader(wanted)[3].decode(body)
+    except msgspec.ValidationError:
+        return decode_events(body, wanted).columns
+    properties = [event.properties for event in events]
+    return Columns(
+        [event.customer_id for event in events],
+        [event.event_type for event in events],
+        (),
+        wanted,
+        _columns_of(properties, wanted),
+    )
+
+
+def _columns_of(properties: list[Any], wanted: Wanted) -> tuple[Column, ...]:
+    names = _reader(wanted)[1]
+    if None in properties:
+        return tuple([[getattr(item, name, None) for item in properties] for name in names])
+    return tuple([[getattr(item, name) for item in properties] for name in names])
 
 
 def accept_events(body: bytes, wanted: Wanted = ()) -> Batch:
@@ -224,8 +244,11 @@ _EVERYTHING = msgspec.json.Decoder(_ALL_OF_THEM, float_hook=_number)
 
 
 @lru_cache(maxsize=_DECODERS_KEPT)
-def _reader(wanted: Wanted) -> tuple[Any, tuple[str, ...], Any]:
-    """A decoder of events with nothing but the wanted properties, their attributes, their type."""
+def _reader(wanted: Wanted) -> tuple[Any, tuple[str, ...], Any, Any]:
+    """A decoder of events with nothing but the wanted properties, their attributes, their type.
+
+    And a decoder of events that were accepted before, without ids and timestamps too.
+    """
     names = tuple([f"p{number}" for number in range(len(wanted))])
     properties = msgspec.defstruct(
         "Properties",
@@ -234,4 +257,9 @@ def _reader(wanted: Wanted) -> tuple[Any, tuple[str, ...], Any]:
         gc=False,
     )
     decoder = msgspec.json.Decoder(_list_of(_event_type(properties)), float_hook=_number)
-    return decoder, names, properties
+    known = msgspec.defstruct(
+        "KnownEvent",
+        [("customer_id", str), ("event_type", str), ("properties", properties | None, None)],
+        gc=False,
+    )
+    return decoder, names, properties, msgspec.json.Decoder(_list_of(known), float_hook=_number)

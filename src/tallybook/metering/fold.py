@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import compress, repeat
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
@@ -28,6 +28,7 @@ from tallybook.metering.cells import (
     text_of_group,
 )
 from tallybook.metering.event import Column, Columns, Wanted
+from tallybook.metering.kinds import Ordinals, Triples
 from tallybook.metering.match import group_of, matches_type, passes, stored_groupings
 from tallybook.metering.timestamps import Micros
 from tallybook.values.event import canonical_text
@@ -121,10 +122,7 @@ class Folder:
         if not self.can_join(rows[0][1]):
             self._fold_old(columns, instants, is_new, rows)
             return
-        events = _Selected(columns, instants, range(len(columns)))
-        if is_new is not None:
-            events = _select(events, is_new)
-        for plan, part in self._by_plan(events):
+        for plan, part in self._by_plan(_Selected(columns, instants, range(len(columns))), is_new):
             if plan.is_full:
                 plan.settle(self._cells)
                 plan.forget()
@@ -140,18 +138,23 @@ class Folder:
         self.fold(columns, instants, is_new, rows)
         self.set_metrics(metrics)
 
-    def _by_plan(self, events: _Selected) -> "list[tuple[_Plan, _Selected]]":
-        """The events that some metric may count, apart by plan."""
+    def _by_plan(self, events: _Selected, is_new: Flags | None) -> "list[tuple[_Plan, _Selected]]":
+        """The new events that some metric may count, apart by plan."""
         event_types = events.columns.event_types
         plans = {event_type: self._plan(event_type) for event_type in set(event_types)}
         different = list(dict.fromkeys(plans.values()))
-        if len(different) == 1:
-            return [(different[0], events)] if different[0].metrics and event_types else []
+        if len(different) == 1 and is_new is None:
+            return [(different[0], events)] if different[0].metrics else []
         numbers = {event_type: different.index(plan) for event_type, plan in plans.items()}
         chosen = np.fromiter(map(numbers.__getitem__, event_types), dtype=np.int64, count=len(event_types))
-        return [
-            (plan, _select(events, chosen == number)) for number, plan in enumerate(different) if plan.metrics
+        if is_new is not None:
+            chosen[~is_new] = -1
+        parts = [
+            (plan, _select(events, chosen == number, plan.wanted))
+            for number, plan in enumerate(different)
+            if plan.metrics
         ]
+        return [(plan, part) for plan, part in parts if len(part.columns)]
 
     def _plan(self, event_type: str) -> "_Plan":
         plan = self._plans.get(event_type)
@@ -180,6 +183,7 @@ class _Plan:
 
     def __init__(self, metrics: Sequence[ActiveMetric]) -> None:
         self.metrics = tuple(metrics)
+        self.wanted = wanted_by(metrics)
         definitions = [item.definition for item in metrics]
         rules = [rule for item in definitions for rule in item.property_filters]
         texts = {rule.name for rule in rules if rule.in_values is not None or rule.not_in_values is not None}
@@ -202,13 +206,15 @@ class _Plan:
     @property
     def is_full(self) -> bool:
         """Whether so many kinds are remembered that it is time to begin anew."""
-        return len(self._kinds) >= _KINDS_MAX
+        return max(len(self._kinds), len(self._customers), len(self._shapes)) >= _KINDS_MAX
 
     def forget(self) -> None:
         """Begin anew; what was folded must be settled."""
-        self._shapes = _Ordinals()
+        self._shapes = Ordinals()
         self._goals: list[tuple[_Goal, ...]] = []
-        self._kinds = _Ordinals()
+        self._customers = Ordinals()
+        self._hours = Ordinals()
+        self._kinds = Triples()
         self._shape_of: Integers = np.zeros(_ROWS, dtype=np.int64)
         self._counts: Integers = np.zeros(_ROWS, dtype=np.int64)
         # One column more than there are sums: it stays zero and serves the goals without a sum.
@@ -256,14 +262,25 @@ class _Plan:
         texts = [_texts_of(columns[name]) for name in self._texts]
         marks = [[value is not None for value in columns[name]] for name in self._marked]
         if texts or marks:
-            shapes: Iterable[int] = map(self._shapes.__getitem__, zip(*texts, *marks, strict=True))
+            keys = zip(*texts, *marks, strict=True)
+            shapes = np.fromiter(map(self._shapes.__getitem__, keys), dtype=np.int64, count=count)
         else:
-            shapes = repeat(self._shapes[()], count)
-        hours = (events.instants // MICROS_PER_HOUR).tolist()
-        keys = zip(events.columns.customers, hours, shapes)  # noqa: B905  # repeat() has no end
-        kinds = np.fromiter(map(self._kinds.__getitem__, keys), dtype=np.int64, count=count)
+            shapes = np.full(count, self._shapes[()], dtype=np.int64)
         self._note_shapes()
-        self._note_kinds(cells)
+        customers = np.fromiter(
+            map(self._customers.__getitem__, events.columns.customers), dtype=np.int64, count=count
+        )
+        different, which = np.unique(events.instants // MICROS_PER_HOUR, return_inverse=True)
+        hours = np.array(list(map(self._hours.__getitem__, different.tolist())), dtype=np.int64)[which]
+        kinds, new = self._kinds.number(customers, hours, shapes)
+        if len(new):
+            keys = zip(
+                map(events.columns.customers.__getitem__, new.tolist()),
+                different[which[new]].tolist(),
+                shapes[new].tolist(),
+                strict=True,
+            )
+            self._note_kinds(list(keys), cells)
         return kinds
 
     def _note_shapes(self) -> None:
@@ -274,17 +291,15 @@ class _Plan:
             self._summed_by[shape] = len(self._summed)
             self._summed_by[shape, : len(goals)] = [goal.summed for goal in goals]
 
-    def _note_kinds(self, cells: Cells) -> None:
-        newest = self._kinds.newest()
-        if not newest:
-            return
-        size = newest[-1][0] + 1
+    def _note_kinds(self, new: list[tuple[str, int, int]], cells: Cells) -> None:
+        """Give the kinds numbered last, by customer, hour and shape, room and cells."""
+        size = len(self._kinds)
         self._numbers = _grown(self._numbers, size, self._summed_by.shape[1])
         if size > len(self._counts):
             self._shape_of = _grown(self._shape_of[:, None], size, 1)[:, 0]
             self._counts = _grown(self._counts[:, None], size, 1)[:, 0]
             self._sums = _grown(self._sums, size, 1)
-        for kind, (customer, hour, shape) in newest:
+        for kind, (customer, hour, shape) in enumerate(new, start=size - len(new)):
             self._shape_of[kind] = shape
             for index, goal in enumerate(self._goals[shape]):
                 series = (goal.metric, goal.grouping, customer)
@@ -367,24 +382,6 @@ class _Plan:
         return found
 
 
-class _Ordinals(dict[tuple[Any, ...], int]):
-    """Numbers keys from 0 in the order in which they are first asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._new: list[tuple[int, Any]] = []
-
-    def __missing__(self, key: tuple[Any, ...]) -> int:
-        number = self[key] = len(self)
-        self._new.append((number, key))
-        return number
-
-    def newest(self) -> list[tuple[int, Any]]:
-        """The numbers and keys given since the last call."""
-        newest, self._new = self._new, []
-        return newest
-
-
 def _grown(table: Integers, rows: int, columns: int) -> Integers:
     """The table with at least so many rows and columns, new ones zero."""
     held_rows, held_columns = table.shape
@@ -408,20 +405,21 @@ def wanted_by(metrics: Iterable[ActiveMetric]) -> Wanted:
     return tuple(sorted(names))
 
 
-def _select(events: _Selected, chosen: Flags) -> _Selected:
-    """Those of the events."""
+def _select(events: _Selected, chosen: Flags, wanted: Wanted) -> _Selected:
+    """Those of the events, with the wanted properties alone."""
     flags = chosen.tolist()
     columns = events.columns
+    properties = dict(zip(columns.wanted, columns.properties, strict=True))
     return _Selected(
         Columns(
             list(compress(columns.customers, flags)),
-            list(compress(columns.event_types, flags)),
             (),
-            columns.wanted,
-            tuple([list(compress(column, flags)) for column in columns.properties]),
+            (),
+            wanted,
+            tuple([list(compress(properties[name], flags)) for name in wanted]),
         ),
         events.instants[chosen],
-        list(compress(events.places, flags)),
+        np.flatnonzero(chosen).tolist(),
     )
 
 

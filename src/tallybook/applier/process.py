@@ -1,0 +1,71 @@
+"""The process that applies a log beside the server which writes it.
+
+    python -m tallybook.applier.process FOLDER FEED_FD CALL_FD...
+
+It applies the rows that come over FEED_FD and answers calls on each CALL_FD. An empty frame on FEED_FD
+asks it to finish; when its server is gone without one it ends at once, since the log holds everything.
+"""
+
+import fcntl
+import os
+import pickle
+import signal
+import socket
+import sys
+from pathlib import Path
+from threading import Thread
+
+import structlog
+
+from tallybook.applier.follower import Follower
+from tallybook.applier.wire import receive_frame, send_frame, unpack_row
+from tallybook.values.errors import TallybookError
+
+SWITCH_S = 0.0005
+
+log = structlog.get_logger("tallybook.applier")
+
+
+def main() -> None:
+    """Apply until told to finish, or until the server is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the server decides when to end
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    sys.setswitchinterval(SWITCH_S)
+    folder = Path(sys.argv[1])
+    feed, *calls = [socket.socket(fileno=int(text)) for text in sys.argv[2:]]
+    # One that outlives its server for a moment must be gone before this one reads what it stored.
+    descriptor = os.open(folder / "cells.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    follower = Follower(folder, on_fault=lambda: os._exit(2))
+    for connection in calls:
+        Thread(target=_serve, args=(connection, follower), daemon=True).start()
+    while frame := receive_frame(feed):
+        follower.follow(unpack_row(frame, follower.wanted))
+    if frame is None:
+        os._exit(1)
+    follower.close()
+
+
+def _serve(connection: socket.socket, follower: Follower) -> None:
+    """Answer calls, one after another."""
+    while (frame := receive_frame(connection)) is not None:
+        name, arguments = pickle.loads(frame)  # noqa: S301  # from our own server
+        try:
+            answer: tuple[bool, object] = (True, getattr(follower, name)(*arguments))
+        except TallybookError as error:
+            answer = (False, error)
+        packed = pickle.dumps(answer, protocol=5)
+        send_frame(connection, [len(packed).to_bytes(8, "little"), packed])
+
+
+if __name__ == "__main__":
+    main()
