@@ -60,7 +60,7 @@ def _ingest(figures: "Figures") -> list[str]:
         "",
         f"{seen['events']:,} events in {seen['seconds']} s, {seen['events_per_row']:,} events a commit; a",
         f"request took {seen['p50_ms']} ms (p50) and {seen['p99_ms']} ms (p99). An event took",
-        f"{seen['server_cpu_us_per_event']} µs of processor time in the server and",
+        f"{seen['server_cpu_us_per_event']} µs of processor time in the server's two processes and",
         f"{seen['load_cpu_us_per_event']} µs in the load generator. Refused: {seen['refused'] or 'none'}.",
     ]
 
@@ -70,9 +70,9 @@ def _stages(figures: "Figures") -> list[str]:
     return [
         "## Where the time goes",
         "",
-        "Each stage alone in one thread, 2,000 events at a time, median. The rest of the server's processor",
-        "time is HTTP, the hand-over between threads, and checkpoints. Compression, the append and the fsync",
-        "run while the interpreter does other work.",
+        "Each stage alone in one thread, 2,000 events at a time, median. A server checks and stores, the",
+        "process beside it applies. The rest of their processor time is HTTP, the hand-over between threads",
+        "and processes, and checkpoints. What is on the side runs while the interpreter does other work.",
         "",
         *_table(("stage", "µs an event"), rows),
     ]

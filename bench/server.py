@@ -101,15 +101,23 @@ class Server:
         return found
 
     def cpu_s(self) -> float:
-        """Processor time used so far."""
-        fields = self._proc("stat").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Processor time used so far by the server and the process that applies its log."""
+        total = 0
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / _TICKS
 
     def memory_mb(self) -> float:
-        """Resident memory."""
-        pages = int(self._proc("statm").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """Resident memory of both; what they share counts once."""
+        size = 0
+        for pid in self._pids():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    size += int(line.split()[1])
+        return size / 1024
 
-    def _proc(self, name: str) -> str:
+    def _pids(self) -> list[int]:
         assert self._process is not None
-        return Path(f"/proc/{self._process.pid}/{name}").read_text()
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]

@@ -4,8 +4,9 @@
 
 Several clients send batches over HTTP: fresh events, whole batches sent before, ids sent before in other
 batches and twice in one batch. The server is killed, sometimes while it is still starting, and started
-again on the same folder. Then every event that was ever acknowledged must count exactly once, and every
-other one at most once; metrics made along the way must agree, whatever they had to be filled in from.
+again on the same folder; sometimes the process that applies its log is killed before, alone. Then every
+event that was ever acknowledged must count exactly once, and every other one at most once; metrics made
+along the way must agree, whatever they had to be filled in from.
 
 How a count is told event by event: the k-th event of a lot of 100 weighs 2^k. The sum of a lot tells
 which events count, and as many events as the sum has binary ones only if none counts twice.
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +78,14 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def kill_applier(self) -> None:
+        """Kill the process that applies the log, and leave the server."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for child in children.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -319,6 +329,10 @@ def _storm(server: Server, books: Books, source: random.Random, memory: list[lis
     clients = [Client(server, books, source.randrange(1 << 30), memory) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
+    if source.random() < 0.2:
+        time.sleep(source.uniform(0.02, 0.8))
+        server.kill_applier()
+        books.tally["appliers killed"] += 1
     time.sleep(source.uniform(0.02, 0.8) if source.random() < 0.75 else source.uniform(0.8, 4.0))
     server.kill()
     for client in clients:
