@@ -5,6 +5,7 @@ and folds. It can be lost at any moment: the log holds everything, and another i
 """
 
 import contextlib
+import os
 import pickle
 import socket
 import subprocess
@@ -118,7 +119,11 @@ class _Process:
                 end.setsockopt(socket.SOL_SOCKET, option, FEED_BYTES)
         theirs = [their.fileno() for _, their in pairs]
         command = [sys.executable, "-m", "tallybook.applier.process", str(folder), *map(str, theirs)]
-        self._process = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL)  # noqa: S603  # ours
+        # Few threads allocate there: more arenas than that would only hold on to memory.
+        environment = {"MALLOC_ARENA_MAX": "2", **os.environ}
+        self._process = subprocess.Popen(  # noqa: S603  # ours
+            command, pass_fds=theirs, stdin=subprocess.DEVNULL, env=environment
+        )
         for _, their in pairs:
             their.close()
         self._is_lost = False
