@@ -49,7 +49,7 @@ def main() -> None:
     for connection in calls:
         Thread(target=_serve, args=(connection, follower), daemon=True).start()
     while frame := receive_frame(feed):
-        follower.follow(unpack_row(frame, follower.wanted))
+        follower.follow(unpack_row(frame))
     if frame is None:
         os._exit(1)
     follower.close()

@@ -13,7 +13,7 @@ from tallybook.adapters.log.sqlite import LogRow, SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore, Progress
 from tallybook.applier.answer import Merge
 from tallybook.metering.cells import ActiveMetric, Cells
-from tallybook.metering.event import Columns, Wanted, decode_events, joined
+from tallybook.metering.event import Columns, Wanted, decode_events, joined, reread_events
 from tallybook.metering.fingerprints import Fingerprints, Flags
 from tallybook.metering.fold import Folder
 from tallybook.metering.match import grouping_to_read, stored_groupings
@@ -251,10 +251,12 @@ def _some(rows: Iterable[LogRow], count: int) -> Iterator[list[LogRow]]:
 
 
 def _read_for(row: Committed, wanted: Wanted) -> Columns:
-    """The columns of a row, read again when a metric has appeared since it was."""
+    """The columns of a row, read now when they were not, or not for every metric there is."""
     if row.columns.wanted == wanted:
         return row.columns
-    return joined([decode_events(body, wanted).columns for body in row.bodies])
+    if row.instants is _NO_INSTANTS:
+        return joined([decode_events(body, wanted).columns for body in row.bodies])
+    return joined([reread_events(body, wanted) for body in row.bodies])
 
 
 def _columns_of(row: LogRow, wanted: Wanted) -> Columns:

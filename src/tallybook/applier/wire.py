@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from tallybook.adapters.log.committer import Committed
-from tallybook.metering.event import Wanted, joined, reread_events
+from tallybook.metering.event import Columns
 from tallybook.metering.timestamps import Micros
 
 _LENGTH_BYTES = 8
@@ -25,6 +25,8 @@ class FedRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 _FED = msgspec.msgpack.Decoder(FedRow)
+# Nothing is ever wanted twice, so these columns never pass for what is wanted.
+_UNREAD = Columns((), (), (), ("", ""), ((), ()))
 
 
 def pack_row(committed: Committed) -> list[bytes]:
@@ -40,12 +42,11 @@ def pack_row(committed: Committed) -> list[bytes]:
     return [len(packed).to_bytes(_LENGTH_BYTES, "little"), packed]
 
 
-def unpack_row(packed: bytes | bytearray, wanted: Wanted) -> Committed:
-    """The row in a frame, decoded for the properties that are wanted."""
+def unpack_row(packed: bytes | bytearray) -> Committed:
+    """The row in a frame. Its events are read when it is applied, by the same thread."""
     fed = _FED.decode(packed)
-    columns = joined([reread_events(body, wanted) for body in fed.bodies])
     instants: Micros = np.frombuffer(fed.instants, dtype=np.int64)
-    return Committed(fed.row, fed.received_at, fed.fingerprints, fed.bodies, columns, instants)
+    return Committed(fed.row, fed.received_at, fed.fingerprints, fed.bodies, _UNREAD, instants)
 
 
 def receive_frame(connection: socket.socket) -> bytearray | None:

@@ -54,7 +54,7 @@ class Committed:
     instants: Micros
 
     def __len__(self) -> int:
-        return len(self.columns)
+        return len(self.fingerprints) // 16
 
 
 class Committer:
