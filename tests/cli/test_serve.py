@@ -140,3 +140,17 @@ def test_every_command_explains_itself() -> None:
         ran = run(*command, "--help")
         assert ran.status == 0
         assert "Usage: tallybook" in ran.out
+
+
+def test_one_process_and_two_share_a_folder_and_count_the_same(tmp_path: Path) -> None:
+    for turn, option in enumerate(("--second-process", "--one-process", "--second-process")):
+        with served(tmp_path / "data", option, TALLYBOOK_API_TOKEN="live") as server:
+            now = server.call("GET", CLOCK, "live").json()["data"]["now"]
+            names = [f"{turn}-{index}" for index in range(50)] + ["again"]
+            events = [{**_event(name), "timestamp": now} for name in names]
+            assert server.call("POST", "/v1/ingest", "live", json=events).status_code == 200
+            assert server.stop() == 0
+    with served(tmp_path / "data", TALLYBOOK_API_TOKEN="live") as server:
+        counted = server.call("GET", "/tallybook/v1/usage/status", "live").json()["data"]
+        assert (counted["events_accepted"], counted["events_duplicate"]) == (151, 2)
+        assert counted["lag"] == 0

@@ -1,4 +1,4 @@
-"""`tallybook serve`: the API from one process and one data folder."""
+"""`tallybook serve`: the API from one command and one data folder."""
 
 import signal
 import socket
@@ -37,8 +37,15 @@ def serve(
         str | None, typer.Option(help="Where the sandbox's clock starts, RFC 3339.")
     ] = None,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Do due work in this process.")] = True,  # noqa: FBT002  # a flag of the command line
+    second_process: Annotated[  # noqa: FBT002  # a flag of the command line
+        bool,
+        typer.Option(
+            "--second-process/--one-process",
+            help="Let a second core count production's events, or do all in this process.",
+        ),
+    ] = True,
 ) -> None:
-    """Serve the API from one process and one data folder.
+    """Serve the API from one command and one data folder.
 
     Tokens given in TALLYBOOK_API_TOKEN (production) and TALLYBOOK_SANDBOX_TOKEN (sandbox) are created
     when absent. With neither, the first start makes both and prints them once.
@@ -48,7 +55,8 @@ def serve(
             raise Invalid(f"{name}: other stores are not available in this version; leave it out")
     now = None if sandbox_now is None else parse_instant(sandbox_now, "--sandbox-now")
     log_to_stderr()
-    settings = replace(from_environment(data, sandbox_now=now, runs_worker=worker), applies_apart=True)
+    known = from_environment(data, sandbox_now=now, runs_worker=worker)
+    settings = replace(known, applies_apart=second_process)
     with owned(data), _listening(host, port) as listener:
         tallybook = open_tallybook(settings)
         for environment, text in tallybook.new_tokens.items():
