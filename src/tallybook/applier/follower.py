@@ -1,5 +1,7 @@
 """Follows a log: applies its rows in order, checkpoints, fills in metrics, answers how much was used."""
 
+import fcntl
+import os
 import sqlite3
 import time
 from collections import deque
@@ -41,6 +43,7 @@ class Follower:
         `on_fault` is called when a row cannot be applied; nothing is applied after that.
         """
         self._on_fault = on_fault
+        self._owned = _own(folder)
         self._log = SqliteLog(folder / "events.db")
         self._store = CellStore(folder / "cells.db")
         self._state = State(self._store)
@@ -133,6 +136,7 @@ class Follower:
         self._checkpoint()
         self._store.close()
         self._log.close()
+        os.close(self._owned)
 
     def _number_of(self, metric: MetricDefinition) -> int:
         known = self._state.numbers.get(metric.id)
@@ -224,3 +228,13 @@ class Follower:
         except sqlite3.Error as error:
             # Nothing is lost: the cells stay in memory and the log still holds their events.
             log.warning("checkpoint_failed", reason=str(error))
+
+
+def _own(folder: Path) -> int:
+    """Wait until nobody else folds in this folder; a descriptor that keeps it so.
+
+    A process that outlives its server for a moment must be gone before what it stored is read.
+    """
+    descriptor = os.open(folder / "cells.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor

@@ -6,7 +6,6 @@ It applies the rows that come over FEED_FD and answers calls on each CALL_FD. An
 asks it to finish; when its server is gone without one it ends at once, since the log holds everything.
 """
 
-import fcntl
 import os
 import pickle
 import signal
@@ -42,9 +41,6 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     folder = Path(sys.argv[1])
     feed, *calls = [socket.socket(fileno=int(text)) for text in sys.argv[2:]]
-    # One that outlives its server for a moment must be gone before this one reads what it stored.
-    descriptor = os.open(folder / "cells.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
     follower = Follower(folder, on_fault=lambda: os._exit(2))
     for connection in calls:
         Thread(target=_serve, args=(connection, follower), daemon=True).start()
