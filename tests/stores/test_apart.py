@@ -105,3 +105,9 @@ def test_a_process_that_never_catches_up_ends_metering(
         metering.read(ALL)
     with pytest.raises(Unavailable, match="restart"):
         send(metering, range(10))
+
+
+def test_a_folder_whose_cells_are_no_database_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "cells.db").write_bytes(b"no database" * 500)
+    with pytest.raises(Unavailable, match="could not be applied"):
+        MeteringApart(tmp_path, Standing())

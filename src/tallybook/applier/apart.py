@@ -44,7 +44,13 @@ class MeteringApart:
         self._starting = Lock()
         self._has_failed = False
         self._process = _Process(folder)
-        self._process.call("status")  # it has caught up when it answers
+        try:
+            self._process.call("status")  # it has caught up when it answers
+        except (OSError, EOFError):
+            self._process.kill()
+            self._log.close()
+            message = f"{folder}: the events could not be applied; the reason stands in the log above"
+            raise Unavailable(message) from None
         self._committer = Committer(self._log, clock, self._follow, tuple)
 
     async def ingest(self, body: bytes) -> None:
