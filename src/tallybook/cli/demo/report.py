@@ -1,5 +1,7 @@
 """Shows the demo's invoices, counts and times."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,10 +123,12 @@ def show_next(
 ) -> None:
     """Print what to try next; with `url` the server goes on running there."""
     address = url or "http://127.0.0.1:8080"
+    # After `make demo` the command lies in the checkout's own environment, not on the PATH.
+    command = "tallybook" if shutil.which("tallybook") else sys.argv[0]
     console.rule("What to try next")
     if url is None:
         console.print("Serve this month again (its sandbox stands at", f"{now:%d %b %Y %H:%M} UTC):")
-        console.print(f"  tallybook serve --data {data}\n", highlight=False, soft_wrap=True)
+        console.print(f"  {command} serve --data {data}\n", highlight=False, soft_wrap=True)
     console.print("Ask for an invoice:")
     console.print(
         f"  curl -s -H 'Authorization: Bearer {token}' \\\n"
@@ -142,7 +146,7 @@ def show_next(
         soft_wrap=True,
     )
     console.print(
-        f"Load your own usage: tallybook ingest --help; every operation: {address}/docs",
+        f"Load your own usage: {command} ingest --help; every operation: {address}/docs",
         highlight=False,
         soft_wrap=True,
     )
