@@ -1,6 +1,7 @@
 """A log that is applied by a process of its own, which may be lost at any moment."""
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tallybook.applier import Metering, MeteringApart
+from tallybook.applier.apart import _Process
 from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid, Unavailable
 from tallybook.values.instant import hour_of
@@ -111,3 +113,11 @@ def test_a_folder_whose_cells_are_no_database_is_not_opened(tmp_path: Path) -> N
     (tmp_path / "cells.db").write_bytes(b"no database" * 500)
     with pytest.raises(Unavailable, match="could not be applied"):
         MeteringApart(tmp_path, Standing())
+
+
+def test_a_process_whose_server_is_gone_ends_even_while_it_waits_for_another(tmp_path: Path) -> None:
+    with (tmp_path / "cells.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        orphan = _Process(tmp_path)
+        orphan._close()
+        assert orphan._process.wait(timeout=30) == 1

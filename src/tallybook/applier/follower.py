@@ -25,6 +25,7 @@ from tallybook.values.usage import UsageCell
 log = structlog.get_logger("tallybook.applier")
 
 CHECKPOINT_S = 2.0
+FIRST_CHECKPOINT_S = 0.1
 CHECKPOINT_SHARE = 20
 """A checkpoint waits this many times as long as the one before took, so that it stays cheap."""
 READ_WAIT_S = 30.0
@@ -213,7 +214,8 @@ class Follower:
         return self._state.progress.row >= row
 
     def _checkpoint_forever(self) -> None:
-        pause = next_in = CHECKPOINT_S
+        # What a start had to apply again is stored soon, so that the next one need not.
+        pause = next_in = FIRST_CHECKPOINT_S
         while not self._stop_checkpoints.wait(pause):
             next_in -= pause
             if next_in <= 0 or self._state.is_heavy:

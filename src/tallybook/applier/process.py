@@ -8,6 +8,7 @@ asks it to finish; when its server is gone without one it ends at once, since th
 
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -41,6 +42,7 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     folder = Path(sys.argv[1])
     feed, *calls = [socket.socket(fileno=int(text)) for text in sys.argv[2:]]
+    Thread(target=_end_with_server, args=(feed,), daemon=True).start()
     follower = Follower(folder, on_fault=lambda: os._exit(2))
     for connection in calls:
         Thread(target=_serve, args=(connection, follower), daemon=True).start()
@@ -49,6 +51,14 @@ def main() -> None:
     if frame is None:
         os._exit(1)
     follower.close()
+
+
+def _end_with_server(feed: socket.socket) -> None:
+    """End at once when the server is gone, in whatever this process is: the next one waits for it."""
+    poll = select.poll()
+    poll.register(feed, select.POLLHUP | select.POLLRDHUP)
+    poll.poll()
+    os._exit(1)
 
 
 def _serve(connection: socket.socket, follower: Follower) -> None:
