@@ -68,6 +68,11 @@ class MeteringApart:
         cells: list[UsageCell] = self._call("read", question, self._log.last_row)
         return cells
 
+    def repeats(self, first: int, last: int) -> dict[int, bytes]:
+        """Which events of some rows are repeats; see Follower.repeats."""
+        found: dict[int, bytes] = self._call("repeats", first, last)
+        return found
+
     def status(self) -> Mapping[str, int]:
         """Positions and counts; see ports.UsageReader."""
         row = self._log.last_row

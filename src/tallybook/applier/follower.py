@@ -33,6 +33,7 @@ TOLD_WITHIN_S = 1.0
 """After so long a row that was committed elsewhere is taken from the log and not waited for."""
 FILL_AGAIN_S = 0.5
 EVENTS_BEHIND_MAX = 32_768
+_BEHIND = "Metering has not caught up with the events yet; try again in a moment"
 
 
 class Follower:
@@ -106,12 +107,26 @@ class Follower:
         """
         committed = self._committed_row if row is None else row
         number = self._number_of(question.metric)
-        if row is not None and not self._wait_for(row, TOLD_WITHIN_S):
+        if not self._filled[number].wait(READ_WAIT_S):
+            raise Unavailable(_BEHIND)
+        self._reach(committed)
+        return self._state.read(number, question)
+
+    def _reach(self, row: int) -> None:
+        """Wait until a row is applied. Raises Unavailable when metering lags too far."""
+        if row > self._committed_row and not self._wait_for(row, TOLD_WITHIN_S):
             with self._following:
                 self._catch_up(row)
-        if not self._filled[number].wait(READ_WAIT_S) or not self._wait_for(committed, READ_WAIT_S):
-            raise Unavailable("Metering has not caught up with the events yet; try again in a moment")
-        return self._state.read(number, question)
+        if not self._wait_for(row, READ_WAIT_S):
+            raise Unavailable(_BEHIND)
+
+    def repeats(self, first: int, last: int) -> dict[int, bytes]:
+        """Which events of some rows, both bounds included, are repeats: a bit each, packed, by row.
+
+        Rows without a repeat are left out. Raises Unavailable when metering lags too far.
+        """
+        self._reach(last)
+        return self._state.repeats_between(first, last)
 
     def status(self) -> Mapping[str, int]:
         """Positions and counts; see ports.UsageReader."""

@@ -151,7 +151,7 @@ class State:
         folder = Folder([replace(metric, from_row=0)])
         events = 0
         for rows in _some(log.read(filled_until, metric.from_row), EVENTS_TOGETHER):
-            repeats = self._repeats_between(rows[0].row, rows[-1].row)
+            repeats = self.repeats_between(rows[0].row, rows[-1].row)
             columns = joined([_columns_of(row, folder.wanted) for row in rows])
             is_new = np.concatenate([_accepted(row, repeats.get(row.row)) for row in rows])
             begins = accumulate([row.events for row in rows], initial=0)
@@ -211,7 +211,7 @@ class State:
                 merged.add(cell.customer_key, cell.hour, cell.group, cell.tally)
             return merged.cells()
 
-    def _repeats_between(self, first: int, last: int) -> dict[int, bytes]:
+    def repeats_between(self, first: int, last: int) -> dict[int, bytes]:
         """The repeats found in some rows that have been applied, both bounds included."""
         with self._lock:
             recent = self._flushing_repeats | self._repeats

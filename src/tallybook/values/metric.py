@@ -6,13 +6,14 @@ from tallybook.values.cased import CasedEnum
 
 
 class Aggregation(CasedEnum):
-    """How matching events become one value (metering.md 2.3)."""
+    """How matching events become one value (metering.md 2.3); SQL: as the metric's query says (2.7)."""
 
     COUNT = "COUNT"
     SUM = "SUM"
     MAX = "MAX"
     LATEST = "LATEST"
     UNIQUE = "UNIQUE"
+    SQL = "SQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,10 @@ class PropertyFilter:
 
 @dataclass(frozen=True, slots=True)
 class MetricDefinition:
-    """Everything of a metric that decides which events count and how. Immutable after creation."""
+    """Everything of a metric that decides which events count and how. Immutable after creation.
+
+    With an aggregation SQL the query in `sql` says everything, and the other fields are empty.
+    """
 
     id: str
     aggregation: Aggregation
@@ -43,3 +47,4 @@ class MetricDefinition:
     event_types: ValueFilter = field(default_factory=ValueFilter)
     property_filters: tuple[PropertyFilter, ...] = ()
     group_keys: tuple[tuple[str, ...], ...] = ()
+    sql: str | None = None

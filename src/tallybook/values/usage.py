@@ -61,11 +61,12 @@ def _later(left: Reading | None, right: Reading | None) -> Reading | None:
 def value_of(aggregation: Aggregation, tally: Tally) -> Decimal | None:
     """The metric's value for the events of a tally (design decision 8).
 
-    Count, sum and unique of nothing are 0; max and latest of nothing are None.
+    Count, sum and unique of nothing are 0; max and latest of nothing are None. What an SQL metric's
+    query gave stands in `sum`.
     """
     if aggregation is Aggregation.COUNT:
         return Decimal(tally.count)
-    if aggregation is Aggregation.SUM:
+    if aggregation in (Aggregation.SUM, Aggregation.SQL):
         return tally.sum
     if aggregation is Aggregation.UNIQUE:
         return Decimal(len(tally.distinct))
