@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench.workload import Bodies
+from bench.workload import Bodies, Shape
 
 _ANSWER_END = b"\r\n\r\n"
 
@@ -160,8 +160,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--customer", action="append", default=[])
+    parser.add_argument("--hours", type=float, default=2)
+    parser.add_argument("--repeats", type=float, default=0)
     given = parser.parse_args()
-    bodies = Bodies(given.requests, given.events, now=datetime.now(UTC), seed=given.seed)
+    shape = Shape(customers=given.customer, hours=given.hours, repeats=given.repeats)
+    bodies = Bodies(given.requests, given.events, now=datetime.now(UTC), seed=given.seed, shape=shape)
     load = Load(given.port, given.token, given.connections)
     load.run(bodies, min(1.0, given.seconds / 4), given.rate)
     result = load.run(bodies, given.seconds, given.rate)

@@ -26,6 +26,12 @@ def write(figures: "Figures") -> str:
             "",
             *_others(figures),
             "",
+            *_loads(figures),
+            "",
+            *_growth(figures),
+            "",
+            *_customers(figures),
+            "",
         )
     )
 
@@ -107,6 +113,71 @@ def _others(figures: "Figures") -> list[str]:
         ("stop, and start again after it", f"{restart['stop_s']} s, {restart['start_s']} s", ""),
     ]
     return ["## The rest", "", *_table(("what", "measured", "target"), rows)]
+
+
+def _loads(figures: "Figures") -> list[str]:
+    rows = [
+        (item["name"], f"{item['events_per_s']:,}", f"{item['cpu_us']}", f"{item['p99_ms']}")
+        for item in figures.loads
+    ]
+    return [
+        "## Other loads",
+        "",
+        "The same workload on a folder of its own each, with what is named changed. Processor time is that",
+        "of the server's processes, background archiving included.",
+        "",
+        *_table(("load", "events/s", "µs an event", "p99 ms"), rows),
+    ]
+
+
+def _growth(figures: "Figures") -> list[str]:
+    found = figures.growth
+    rows = [
+        (
+            f"{item['stored']:,}",
+            f"{item['events_per_s']:,}",
+            f"{item['cpu_us']}",
+            f"{item['p99_ms']}",
+            f"{item['memory_mb']}",
+            f"{(item['memory_mb'] - item['empty_mb']) * 2**20 / item['stored']:.0f}",
+        )
+        for item in found["rates"]
+    ]
+    restart = found["restart"]
+    ready = [
+        f"Ready after kill -9 with {restart['stored']:,.0f} events: {restart['ready_s']} s (target 15).",
+        "",
+    ]
+    disk = ", ".join(f"{name} {size}" for name, size in found["bytes_per_event_on_disk"].items())
+    return [
+        "## Growth",
+        "",
+        "One folder that grows; all its events lie in the 34 days in which ids are remembered.",
+        "",
+        *_table(("stored", "events/s", "µs an event", "p99 ms", "memory MB", "bytes an event"), rows),
+        "",
+        *(ready if restart else []),
+        f"Bytes an event on disk: {disk}.",
+    ]
+
+
+def _customers(figures: "Figures") -> list[str]:
+    rows = [
+        (
+            f"{item['events']:,}",
+            *(f"{item[key]}" for key in ("cells_ms", "draft_ms", "sql_sum_ms", "sql_daily_max_ms")),
+        )
+        for item in figures.customers
+    ]
+    return [
+        "## One customer's month",
+        "",
+        "Over HTTP, median of seven, milliseconds: the month's sum by model from hourly cells; its draft",
+        "invoices with three products of up to 24 groups; the same sum as an SQL metric over raw events;",
+        "and the greatest event of every day added up, as an SQL metric.",
+        "",
+        *_table(("events", "cells", "draft", "SQL sum by model", "SQL daily maximum"), rows),
+    ]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.baselines import append_and_fsync, postgresql, rows_in_postgresql
 from bench.report import write
+from bench.scenarios import growth, loads, one_customer
 from bench.server import TOKEN, Server
 from bench.stages import stages
 
@@ -40,6 +41,9 @@ class Figures:
     memory: dict[str, float] = field(default_factory=dict)
     restart: dict[str, float] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    growth: dict[str, Any] = field(default_factory=dict)
+    customers: list[dict[str, Any]] = field(default_factory=list)
 
 
 def load(port: int, **given: object) -> dict[str, Any]:
@@ -205,34 +209,47 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    """Measure everything; about three minutes."""
+    """Measure everything; about forty minutes, most of them growing to 100 million events."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, nothing written")
+    parser.add_argument("--stored", type=float, default=100e6, help="how many events to grow to")
+    parser.add_argument("--events", type=float, default=10e6, help="of the greatest customer")
     given = parser.parse_args()
     share = 0.1 if given.quick else 1.0
     figures = Figures(machine=describe_machine())
     # Beside the sources, not in /tmp, which may be memory.
     folder = Path(tempfile.mkdtemp(prefix=".bench-", dir=Path.cwd()))
     try:
-        server = Server(folder / "data")
-        figures.restart["empty_s"] = server.start()
-        metrics = server.make_metrics()
-        measure_ingest(figures, server, 20 * share)
-        measure_singles(figures, server, metrics, max(3, 15 * share))
-        empty_s = figures.restart["empty_s"]
-        measure_restart(figures, server)
-        figures.restart["empty_s"] = round(empty_s, 2)
-        measure_baselines(figures, folder, max(3, 8 * share))
-        say("stages")
-        figures.stages = stages(folder)
+        _measure(figures, folder, share, given.stored * share, given.events * share)
     finally:
-        server.kill()
+        Server.kill_all()
         shutil.rmtree(folder)
     text = write(figures)
     print(text)
     if not given.quick:
         Path("BENCHMARKS.md").write_text(text, encoding="utf-8")
         say("written to BENCHMARKS.md")
+
+
+def _measure(figures: Figures, folder: Path, share: float, stored: float, greatest: float) -> None:
+    server = Server(folder / "data")
+    figures.restart["empty_s"] = server.start()
+    metrics = server.make_metrics()
+    measure_ingest(figures, server, 20 * share)
+    measure_singles(figures, server, metrics, max(3, 15 * share))
+    empty_s = figures.restart["empty_s"]
+    measure_restart(figures, server)
+    figures.restart["empty_s"] = round(empty_s, 2)
+    measure_baselines(figures, folder, max(3, 8 * share))
+    say("stages")
+    figures.stages = stages(folder)
+    say("loads")
+    figures.loads = loads(folder, load, max(2, 6 * share))
+    figures.customers = one_customer(folder, load, (1_000, int(greatest / 10), int(greatest)), say)
+    great = Server(folder / "great")
+    great.start()
+    great.make_metrics()
+    figures.growth = growth(great, load, max(3, 10 * share), stored, say)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.workload import METRICS
 
@@ -20,22 +21,25 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Server:
     """`tallybook serve` on a folder of its own."""
 
+    started: ClassVar[list["Server"]] = []
+
     def __init__(self, data: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-        self._data = data
+        self.data = data
         self._log = data.with_suffix(".log").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
         """Start and wait until it is ready; the seconds that took."""
         started = time.perf_counter()
+        Server.started.append(self)
         self._process = subprocess.Popen(
             [
                 Path(sys.executable).parent / "tallybook",
                 "serve",
                 "--data",
-                self._data,
+                self.data,
                 "--port",
                 str(self.port),
             ],
@@ -57,6 +61,12 @@ class Server:
     def kill(self) -> None:
         """End it at once, as a crash would."""
         self._end(signal.SIGKILL)
+
+    @staticmethod
+    def kill_all() -> None:
+        """End every server that was started and still runs."""
+        for server in Server.started:
+            server.kill()
 
     def stop(self) -> float:
         """Ask it to end; the seconds that took."""
@@ -85,9 +95,9 @@ class Server:
         finally:
             connection.close()
 
-    def make_metrics(self) -> list[str]:
-        """Create the metrics of the workload; their ids."""
-        made = [self.ask("POST", "/v1/billable-metrics/create", metric) for metric in METRICS]
+    def make_metrics(self, metrics: Sequence[dict[str, Any]] = METRICS) -> list[str]:
+        """Create metrics, those of the workload unless told others; their ids."""
+        made = [self.ask("POST", "/v1/billable-metrics/create", metric) for metric in metrics]
         ids = [answer["data"]["id"] for answer in made]
         today = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
         tomorrow = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + 86_400))
@@ -105,7 +115,7 @@ class Server:
         total = 0
         for pid in self._pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
+            total += sum(map(int, fields[11:15]))  # those it has waited for too
         return total / _TICKS
 
     def memory_mb(self) -> float:

@@ -3,8 +3,10 @@
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ REGIONS = ("us-east-1", "us-west-2", "eu-central-1", "ap-south-1")
 _MARK = "00000000"
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
-METRICS = (
+METRICS: tuple[dict[str, Any], ...] = (
     {
         "name": "Input tokens",
         "aggregation_type": "SUM",
@@ -52,18 +54,64 @@ METRICS = (
 """Three metrics: completion and embedding events match all of them, rerank events two."""
 
 
+def bystanders(count: int) -> list[dict[str, Any]]:
+    """Metrics that look at event types nobody sends."""
+    return [
+        {
+            **METRICS[number % 3],
+            "name": f"Bystander {number}",
+            "event_type_filter": {"in_values": [f"other_{number}"]},
+        }
+        for number in range(count)
+    ]
+
+
+def lookers(count: int) -> list[dict[str, Any]]:
+    """Metrics that look at every event, no two with the same filters, and count about a sixth of them."""
+    return [
+        {
+            "name": f"Looker {number}",
+            "aggregation_type": "SUM",
+            "aggregation_key": ("input_tokens", "output_tokens", "latency_ms")[number % 3],
+            "property_filters": [
+                {"name": ("input_tokens", "output_tokens", "latency_ms")[number % 3], "exists": True},
+                {"name": "model", "in_values": [MODELS[number % len(MODELS)], f"other_{number}"]},
+                {"name": "region", "exists": True},
+            ],
+            "group_keys": [["model", "region"]],
+        }
+        for number in range(count)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How prepared events are spread, and how many of them are sent again."""
+
+    customers: Sequence[str] = ()
+    """Whose events; none given: 10,000 customers by a Zipf distribution."""
+    hours: float = 2
+    """Timestamps lie in so many hours before now."""
+    repeats: float = 0
+    """This share of every body keeps its ids, so that all but its first sending repeats them."""
+
+
 class Bodies:
     """Request bodies that are sent again and again with fresh transaction ids.
 
     Each id is a UUID whose first eight digits are replaced before every sending.
     """
 
-    def __init__(self, requests: int, events: int, *, now: datetime, seed: int = 1) -> None:
-        """Prepare `requests` bodies of `events` events each, with timestamps of the last two hours."""
+    def __init__(
+        self, requests: int, events: int, *, now: datetime, seed: int = 1, shape: Shape | None = None
+    ) -> None:
+        """Prepare `requests` bodies of `events` events each."""
         source = random.Random(seed)
+        shape = shape or Shape()
         self.events = events
-        self._bodies = [bytearray(body) for body in _bodies(source, requests, events, now)]
-        self._places = [_places(body, events) for body in self._bodies]
+        self._bodies = [bytearray(body) for body in _bodies(source, requests, events, now, shape)]
+        kept = round(events * shape.repeats)
+        self._places = [_places(body, events)[kept:] for body in self._bodies]
         self._number = seed << 20
         self._next = 0
 
@@ -74,26 +122,29 @@ class Bodies:
         if index == 0:
             self._number += 1
         body = self._bodies[index]
-        np.frombuffer(body, dtype=np.uint8)[self._places[index]] = _digits(self._number)
+        if len(self._places[index]):
+            np.frombuffer(body, dtype=np.uint8)[self._places[index]] = _digits(self._number)
         return body
 
     def __len__(self) -> int:
         return len(self._bodies)
 
 
-def _bodies(source: random.Random, requests: int, events: int, now: datetime) -> Iterator[bytes]:
-    customers = [
+def _bodies(
+    source: random.Random, requests: int, events: int, now: datetime, shape: Shape
+) -> Iterator[bytes]:
+    customers: Sequence[str] = shape.customers or [
         str(uuid.UUID(int=source.getrandbits(128), version=4)) if number % 2 else f"org-{number:06d}"
         for number in range(CUSTOMERS)
     ]
-    weights = [1 / (rank + 1) ** ZIPF for rank in range(CUSTOMERS)]
+    weights = None if shape.customers else [1 / (rank + 1) ** ZIPF for rank in range(CUSTOMERS)]
     for _ in range(requests):
         chosen = source.choices(customers, weights, k=events)
-        yield json.dumps([_event(source, customer, now) for customer in chosen]).encode()
+        yield json.dumps([_event(source, customer, now, shape.hours) for customer in chosen]).encode()
 
 
-def _event(source: random.Random, customer: str, now: datetime) -> dict[str, object]:
-    at = now - timedelta(milliseconds=source.randrange(7_200_000))
+def _event(source: random.Random, customer: str, now: datetime, hours: float) -> dict[str, object]:
+    at = now - timedelta(milliseconds=source.randrange(round(hours * 3_600_000)))
     identity = str(uuid.UUID(int=source.getrandbits(128), version=4))
     return {
         "transaction_id": _MARK + identity[8:],
