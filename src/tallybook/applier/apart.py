@@ -10,7 +10,8 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -18,10 +19,11 @@ from typing import Any
 
 import structlog
 
-from tallybook.adapters.log.committer import Committed, Committer
+from tallybook.adapters.log.committer import NO_RATE, Committed, Committer, IngestLimits
 from tallybook.adapters.log.sqlite import SqliteLog
+from tallybook.applier.metering import STOPPED
 from tallybook.applier.wire import pack_row, receive_frame, send_frame
-from tallybook.ports import Clock, UsageQuestion
+from tallybook.ports import Clock, RawEvent, UsageQuestion
 from tallybook.values.errors import Unavailable
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
@@ -37,7 +39,7 @@ STARTS_MAX = 5
 class MeteringApart:
     """Takes events durably and answers how much was used. Any thread may call."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, limits: IngestLimits = NO_RATE) -> None:
         """Open or make the log in `folder` and start the process that follows it."""
         self._folder = folder
         self._log = SqliteLog(folder / "events.db")
@@ -51,12 +53,12 @@ class MeteringApart:
             self._log.close()
             message = f"{folder}: the events could not be applied; the reason stands in the log above"
             raise Unavailable(message) from None
-        self._committer = Committer(self._log, clock, self._follow, tuple)
+        self._committer = Committer(self._log, clock, self._follow, tuple, limits)
 
     async def ingest(self, body: bytes) -> None:
         """Store the events of one request; see ports.EventSink."""
         if self._has_failed:
-            raise Unavailable("Metering has stopped after a fault; see the server's log and restart it")
+            raise Unavailable(STOPPED)
         await self._committer.ingest(body)
 
     def register(self, metric: MetricDefinition) -> None:
@@ -73,11 +75,20 @@ class MeteringApart:
         found: dict[int, bytes] = self._call("repeats", first, last)
         return found
 
+    def search(self, transaction_ids: Sequence[str], since: datetime) -> list[RawEvent]:
+        """Events by id, every one acknowledged before too; see ports.RawEvents."""
+        found: list[RawEvent] = self._call("search", transaction_ids, since, self._log.last_row)
+        return found
+
     def status(self) -> Mapping[str, int]:
         """Positions and counts; see ports.UsageReader."""
         row = self._log.last_row
         found: dict[str, int] = self._call("status")
         return {**found, "log_position": row, "lag": max(0, row - found["applied_position"])}
+
+    def fault(self) -> str | None:
+        """Why events cannot be taken or applied now; None when they can."""
+        return STOPPED if self._has_failed else self._committer.fault()
 
     def close(self) -> None:
         """Store and apply everything that was taken, checkpoint, close the files."""

@@ -5,7 +5,8 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
 
@@ -14,10 +15,11 @@ import structlog
 from tallybook.adapters.log.committer import Committed
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore
+from tallybook.applier.search import search
 from tallybook.applier.state import State, joinable
 from tallybook.metering.cells import ActiveMetric
 from tallybook.metering.event import Wanted
-from tallybook.ports import UsageQuestion
+from tallybook.ports import RawEvent, UsageQuestion
 from tallybook.values.errors import Unavailable
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
@@ -127,6 +129,17 @@ class Follower:
         """
         self._reach(last)
         return self._state.repeats_between(first, last)
+
+    def search(
+        self, transaction_ids: Sequence[str], since: datetime, row: int | None = None
+    ) -> list[RawEvent]:
+        """Events by id, with every row up to `row` or every one told of; see ports.RawEvents.
+
+        Raises Unavailable when metering lags too far.
+        """
+        committed = self._committed_row if row is None else row
+        self._reach(committed)
+        return search(self._log, self._state, transaction_ids, since, committed)
 
     def status(self) -> Mapping[str, int]:
         """Positions and counts; see ports.UsageReader."""

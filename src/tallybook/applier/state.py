@@ -7,6 +7,7 @@ from itertools import accumulate
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tallybook.adapters.log.committer import Committed
 from tallybook.adapters.log.sqlite import LogRow, SqliteLog
@@ -24,7 +25,7 @@ from tallybook.values.instant import DAY, micros_of
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
 
-_SECOND_MAX = 2**32 - 1
+SECOND_MAX = 2**32 - 1
 _TAIL_MAX = 1_000_000
 """So many events may be applied and not checkpointed; that bounds how long a restart takes."""
 _ROWS_AT_ONCE = 1_024
@@ -211,6 +212,11 @@ class State:
                 merged.add(cell.customer_key, cell.hour, cell.group, cell.tally)
             return merged.cells()
 
+    def seconds_of(self, fingerprints: bytes) -> NDArray[np.int64]:
+        """When each of these ids was last accepted; see Fingerprints.seconds_of."""
+        with self._lock:
+            return self.fingerprints.seconds_of(fingerprints)
+
     def repeats_between(self, first: int, last: int) -> dict[int, bytes]:
         """The repeats found in some rows that have been applied, both bounds included."""
         with self._lock:
@@ -272,4 +278,4 @@ def _accepted(row: LogRow, repeats: bytes | None) -> Flags:
 
 def _second(received_at: datetime) -> int:
     """The second of acceptance; all after the year 2106 are one."""
-    return min(micros_of(received_at) // 1_000_000, _SECOND_MAX)
+    return min(micros_of(received_at) // 1_000_000, SECOND_MAX)

@@ -79,6 +79,15 @@ class Fingerprints:
         is_new[first] = self._admit(entries[first], second)
         return is_new
 
+    def seconds_of(self, fingerprints: bytes) -> NDArray[np.int64]:
+        """The second in which each of these was last accepted; -1 for one that is not held.
+
+        One that has left the window may still be held.
+        """
+        entries = _entries(fingerprints, np.uint64(0))
+        seconds = self._table.seconds_of(entries)
+        return seconds if self._old is None else np.maximum(seconds, self._old.seconds_of(entries))
+
     def restore(self, fingerprints: bytes, accepted: Flags, seconds: "NDArray[np.int64]") -> None:
         """Remember the accepted ones of some log rows, without asking whether they are new."""
         entries = _entries(fingerprints, seconds.astype(np.uint64))[accepted]
@@ -197,6 +206,17 @@ class _Table:
             going = ~(is_free | is_mine)
             pending, lines = pending[going], self._next(lines[going])
         return held
+
+    def seconds_of(self, entries: Entries) -> NDArray[np.int64]:
+        """The second that is held with each; -1 for those that are not held."""
+        seconds = np.full(len(entries), -1, dtype=np.int64)
+        pending, lines = np.arange(len(entries)), self._own_lines(entries)
+        while len(pending):
+            places, is_free, is_mine = self._look(lines, entries[pending])
+            seconds[pending[is_mine]] = (self._words[places[is_mine] + _LINE] & _SECOND).astype(np.int64)
+            going = ~(is_free | is_mine)
+            pending, lines = pending[going], self._next(lines[going])
+        return seconds
 
     def insert(self, entries: Entries, *, renews: bool = True) -> Flags:
         """Insert distinct fingerprints; tells which were not held, or held longer than the window.

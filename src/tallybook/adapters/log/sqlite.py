@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,13 +73,16 @@ class SqliteLog:
         """Rows after one number up to another, in order, without their bodies."""
         yield from self._read("NULL", after, until, _FINGERPRINTS_PER_QUERY)
 
-    def last_row_at(self, instant: datetime) -> int:
-        """The last row received at or before `instant`; 0 where there is none."""
+    def last_row_at(self, instant: datetime, last_row: int | None = None) -> int:
+        """The last row received at or before `instant`; 0 where there is none.
+
+        `last_row` is the last one to look at, for a log that another process appends to.
+        """
         micros = micros_of(instant)
         connection = self._connect()
         try:
             # Received times never run backwards in the log, so they need no index.
-            low, high = 0, self.last_row
+            low, high = 0, self.last_row if last_row is None else last_row
             while low < high:
                 middle = (low + high + 1) // 2
                 query = "SELECT received_at FROM log WHERE row = ?"
@@ -101,6 +105,12 @@ class SqliteLog:
             return int((connection.execute(query).fetchone()[0] or 0) * count)
         finally:
             connection.close()
+
+    def probe(self) -> None:
+        """Write as an append does, and change nothing. Raises sqlite3.Error where the disk takes nothing."""
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA user_version=0")
 
     def close(self) -> None:
         """Close the file; everything in it is already on disk."""
