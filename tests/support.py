@@ -102,14 +102,17 @@ def assert_refused(answer: httpx.Response, status: int, named: str) -> None:
 
 
 @contextmanager
-def serving(data: Path, *, now: datetime = NOW, grace: timedelta = timedelta(hours=24)) -> Iterator[Server]:
-    """A real server on a data folder, with a sandbox whose clock stands at `now`."""
+def serving(
+    data: Path, *, now: datetime = NOW, grace: timedelta = timedelta(hours=24), **more: Any
+) -> Iterator[Server]:
+    """A real server on a data folder, with a sandbox whose clock stands at `now`; `more` are settings."""
     settings = Settings(
         data=data,
         api_token=PRODUCTION_TOKEN,
         sandbox_token=SANDBOX_TOKEN,
         sandbox_now=now,
         grace=grace,
+        **more,
     )
     tallybook = open_tallybook(settings)
     listener = socket.socket()

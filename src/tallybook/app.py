@@ -6,7 +6,9 @@ ASGI application. Nothing below this file opens a file or reads the system clock
 
 import asyncio
 import os
+import shutil
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from tallybook.adapters.clock import SandboxClock, SystemClock
+from tallybook.adapters.log.committer import IngestLimits
 from tallybook.adapters.sql.engine import open_sqlite
 from tallybook.adapters.sql.migrate import migrate_catalogue, migrate_control
 from tallybook.applier import Metering, MeteringApart
@@ -22,6 +25,9 @@ from tallybook.kit.db.tx import Environment
 from tallybook.kit.http import metrics, openapi
 from tallybook.kit.http.application import Application, Page
 from tallybook.kit.http.auth import Tokens
+from tallybook.kit.http.limits import RequestLimits
+from tallybook.kit.http.wire import encode
+from tallybook.kit.rate_limit import RateLimit
 from tallybook.kit.settings import Settings
 from tallybook.kit.vault import Vault
 from tallybook.operations import all_operations
@@ -29,6 +35,8 @@ from tallybook.values.errors import Conflict, Invalid, Unavailable
 from tallybook.worker import Worker
 
 ENVIRONMENTS = ("production", "sandbox")
+FREE_BYTES_MIN = 64 * 1024 * 1024
+"""With less room on the disk of the data folder the server says that it is not ready."""
 
 
 @dataclass(slots=True)
@@ -52,25 +60,43 @@ class Tallybook:
             operations=operations,
             pages={
                 "/healthz": Page("application/json", lambda: (200, b'{"status":"alive"}')),
-                "/readyz": Page("application/json", self._ready),
+                "/readyz": Page("application/json", self._ready, waits=True),
                 "/metrics": Page("text/plain; version=0.0.4; charset=utf-8", lambda: (200, metrics.render())),
                 "/openapi.json": Page("application/json", lambda: (200, document)),
                 "/docs": Page("text/html; charset=utf-8", lambda: (200, openapi.page(operations))),
             },
             tokens=self.tokens,
             environments=self.environments,
+            limits=RequestLimits(
+                clock_ns=time.monotonic_ns,
+                requests_per_second=self.settings.requests_per_second,
+                slow_waiting_max=self.settings.slow_requests_waiting_max,
+            ),
             shutdown=self._shutdown,
         )
 
     def _ready(self) -> tuple[int, bytes]:
-        """Whether every store answers; 503 while one does not."""
+        """Whether every store answers and events are taken and applied; 503 with a reason while not."""
+        reason = self._trouble()
+        if reason is None:
+            return 200, b'{"status":"ready"}'
+        return 503, encode({"message": reason})
+
+    def _trouble(self) -> str | None:
         try:
+            free = shutil.disk_usage(self.settings.data).free
             for environment in self.environments.values():
                 with environment.engine.connect() as connection:
                     connection.exec_driver_sql("SELECT 1")
         except Exception:  # noqa: BLE001  # whatever is wrong, the answer is the same
-            return 503, b'{"message":"A store does not answer yet; try again shortly."}'
-        return 200, b'{"status":"ready"}'
+            return "A store does not answer yet; try again shortly."
+        for name, metering in self.meterings.items():
+            fault = metering.fault()
+            if fault is not None:
+                return f"{name}: events are not taken: {fault}"
+        if free < FREE_BYTES_MIN:
+            return f"The disk of the data folder is full: {free} bytes are free; make room on it."
+        return None
 
     async def _shutdown(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
@@ -137,7 +163,8 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     migrate_catalogue(engine)
     # Tests of a price model in the sandbox need no second core; production's usage does.
     is_apart = settings.applies_apart and name == "production"
-    metering: Metering | MeteringApart = (MeteringApart if is_apart else Metering)(folder, clock)
+    limits = _ingest_limits(settings)
+    metering: Metering | MeteringApart = (MeteringApart if is_apart else Metering)(folder, clock, limits)
 
     def advance(to: datetime) -> None:
         clock.move(to)
@@ -156,6 +183,12 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     tallybook.environments[name] = environment
     tallybook.meterings[name] = metering
     tallybook.workers[name] = Worker(environment)
+
+
+def _ingest_limits(settings: Settings) -> IngestLimits:
+    per_second = settings.events_per_second
+    rate = None if per_second is None else RateLimit(per_second, time.monotonic_ns)
+    return IngestLimits(settings.events_waiting_max, rate)
 
 
 def _start_at(clock: SandboxClock, now: datetime) -> None:

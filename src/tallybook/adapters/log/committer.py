@@ -13,6 +13,8 @@ import numpy as np
 import structlog
 
 from tallybook.adapters.log.sqlite import SqliteLog
+from tallybook.kit.rate_limit import RateLimit
+from tallybook.kit.settings import EVENTS_WAITING_MAX
 from tallybook.metering.event import (
     Batch,
     Columns,
@@ -29,8 +31,18 @@ from tallybook.values.errors import Invalid, TallybookError, TooMany, Unavailabl
 log = structlog.get_logger("tallybook.log")
 
 EVENTS_PER_ROW = 8_192
-EVENTS_WAITING_MAX = 100_000
 BYTES_PER_ROW = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """How many events may wait for the disk, and how many are taken in a second (None: any number)."""
+
+    events_waiting_max: int = EVENTS_WAITING_MAX
+    rate: RateLimit | None = None
+
+
+NO_RATE = IngestLimits()
 
 
 @dataclass(slots=True)
@@ -70,8 +82,10 @@ class Committer:
         clock: Clock,
         committed: Callable[[Committed], None],
         wanted: Callable[[], Wanted],
+        limits: IngestLimits = NO_RATE,
     ) -> None:
         """Start the committing thread. `wanted` tells which properties events are to be read with."""
+        self._limits = limits
         self._log = log_
         self._clock = clock
         self._committed = committed
@@ -80,26 +94,42 @@ class Committer:
         self._events_waiting = 0
         self._changed = Condition()
         self._closing = False
+        self._fault: str | None = None
         self._thread = Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
     async def ingest(self, body: bytes) -> None:
         """Check a request, wait until its row is on disk.
 
-        Raises Invalid, TooMany when too much waits, Unavailable when it could not be stored.
+        Raises Invalid, TooMany when too much waits or comes, Unavailable when it could not be stored.
         """
-        if self._events_waiting > EVENTS_WAITING_MAX:
-            raise TooMany("Too many events are waiting to be stored; send them again in a second")
+        self._require_room(1)  # a request that must be refused is not worth reading
+        if self._limits.rate is not None:
+            self._limits.rate.require(1, "events")
         batch = accept_events(body, self._wanted())
         loop = asyncio.get_running_loop()
         pending = _Pending(body, batch, self._clock.now(), loop, loop.create_future())
         with self._changed:
             if self._closing:
                 raise Unavailable("The server is shutting down; send the events again in a moment")
+            self._require_room(len(batch))
+            if self._limits.rate is not None:
+                self._limits.rate.take(len(batch), "events")
             self._waiting.append(pending)
             self._events_waiting += len(batch)
             self._changed.notify()
         await pending.done
+
+    def fault(self) -> str | None:
+        """Why rows cannot be stored; None when the last one could be, or one could be now."""
+        if self._fault is not None:
+            try:
+                self._log.probe()
+            except sqlite3.Error as error:
+                self._fault = str(error)
+            else:
+                self._fault = None
+        return self._fault
 
     def close(self) -> None:
         """Store what waits, then stop."""
@@ -108,11 +138,18 @@ class Committer:
             self._changed.notify()
         self._thread.join()
 
+    def _require_room(self, count: int) -> None:
+        """Check that so many events more may wait; a request alone always may. Raises TooMany."""
+        waiting = self._events_waiting
+        if waiting and waiting + count > self._limits.events_waiting_max:
+            raise TooMany(f"{waiting} events are waiting to be stored; send these again in a second")
+
     def _run(self) -> None:
         while group := self._next_group():
             try:
                 self._commit(group)
             except sqlite3.Error as error:
+                self._fault = str(error)
                 log.warning("append_failed", reason=str(error), requests=len(group))
                 _answer(group, _unavailable())
             except Exception:
@@ -147,6 +184,7 @@ class Committer:
             # Received times never run backwards in the log, even when the system's clock does.
             received_at = max(received_at, self._log.last_received_at)
         row = self._log.append(received_at, len(columns), fingerprints, bodies)
+        self._fault = None
         self._committed(Committed(row, received_at, fingerprints, bodies, columns, instants))
         _answer(group, None)
 

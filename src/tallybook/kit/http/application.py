@@ -26,6 +26,7 @@ from tallybook.kit.http.idempotency import (
     recall,
     remember,
 )
+from tallybook.kit.http.limits import SLOW_AT_ONCE, Gate, RequestLimits
 from tallybook.kit.http.metrics import observe
 from tallybook.kit.http.operation import Operation
 from tallybook.kit.http.routing import Match, Routes
@@ -42,8 +43,6 @@ from tallybook.values.errors import (
 )
 
 BODY_LIMIT = 8 * 1024 * 1024
-SLOW_AT_ONCE = 4
-"""How many slow operations run together; the others wait without holding up quick ones."""
 _JSON = (b"content-type", b"application/json")
 
 log = structlog.get_logger("tallybook.http")
@@ -73,14 +72,20 @@ class Call:
     token: Token | None = None
     environment: Environment | None = None
     body: bytes = b""
+    held: int = 0
+    """Bytes of the body that the gate counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer that is not JSON or needs no token: health, metrics, the OpenAPI document."""
+    """An answer that is not JSON or needs no token: health, metrics, the OpenAPI document.
+
+    One that asks a store `waits`, and so is rendered in a thread.
+    """
 
     content_type: str
     render: Callable[[], tuple[int, bytes]]
+    waits: bool = False
 
 
 class Application:
@@ -93,6 +98,7 @@ class Application:
         pages: Mapping[str, Page],
         tokens: Tokens,
         environments: Mapping[str, Environment],
+        limits: RequestLimits,
         shutdown: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Take everything to serve; `pages` by path; `shutdown` runs after the last answer."""
@@ -101,6 +107,7 @@ class Application:
         self._tokens = tokens
         self._environments = environments
         self._shutdown = shutdown
+        self._gate = Gate(limits)
         self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="operation")
         self._slow_threads = ThreadPoolExecutor(max_workers=SLOW_AT_ONCE, thread_name_prefix="slow")
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -134,10 +141,12 @@ class Application:
         name = "unmatched"
         page = self._pages.get(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
         if page is not None:
-            name, (status, body) = scope["path"], page.render()
+            name = scope["path"]
+            status, body = await asyncio.to_thread(page.render) if page.waits else page.render()
             answer, extra = Answer(status, body), {"content-type": page.content_type}
         else:
             answer, extra, name = await self._answer(call, receive)
+            self._gate.release(call.held)
         await _respond(
             send, answer, {"x-request-id": call.request_id, **extra}, head=scope["method"] == "HEAD"
         )
@@ -150,16 +159,19 @@ class Application:
         """The answer to a call, whatever goes wrong; also extra headers and the operation's name."""
         name = "unmatched"
         try:
-            call.body = await _read_body(call, receive)
+            call.body = await self._read_body(call, receive)
             call.token = self._tokens.authenticate(call.headers.get("authorization"))
+            self._gate.admit(call.token.id)
             call.environment = self._environments[call.token.environment]
             match = self._match(call)
             name = match.target.name
             run = asyncio.get_running_loop().run_in_executor
             if match.target.is_async:
                 return await self._perform_async(match.target, call, run), {}, name
-            threads = self._slow_threads if match.target.is_slow else self._threads
-            return await run(threads, self._perform, call, match), {}, name
+            if match.target.is_slow:
+                with self._gate.slow():
+                    return await run(self._slow_threads, self._perform, call, match), {}, name
+            return await run(self._threads, self._perform, call, match), {}, name
         except TallybookError as error:
             if isinstance(error, Unavailable):
                 log.warning(
@@ -172,6 +184,28 @@ class Application:
                 {"message": f"Unexpected error; please report it with request id {call.request_id}."}
             )
             return Answer(500, body), {}, name
+
+    async def _read_body(self, call: Call, receive: Receive) -> bytes:
+        """The whole body, refused at once when it is announced or found to be over the limit.
+
+        It counts as held until the request is answered.
+        """
+        announced = call.headers.get("content-length") or "0"
+        if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT:
+            raise _too_large()
+        chunks: list[bytes] = []
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Invalid("The connection was closed before the body was complete; send it again")
+            chunk: bytes = message.get("body", b"")
+            if call.held + len(chunk) > BODY_LIMIT:
+                raise _too_large()
+            self._gate.hold(len(chunk))
+            call.held += len(chunk)
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
 
     def _match(self, call: Call) -> Match[Operation]:
         method, path = call.scope["method"], call.scope["path"]
@@ -364,26 +398,6 @@ def _require_json(call: Call) -> None:
     media = kind.partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise Unsupported(f"Content-Type: {media[:60]!r} is not read here; send application/json")
-
-
-async def _read_body(call: Call, receive: Receive) -> bytes:
-    """The whole body, refused at once when it is announced or found to be over the limit."""
-    announced = call.headers.get("content-length") or "0"
-    if announced.isascii() and announced.isdigit() and int(announced) > BODY_LIMIT:
-        raise _too_large()
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("The connection was closed before the body was complete; send it again")
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise _too_large()
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
 
 
 def _too_large() -> TooLarge:
