@@ -13,7 +13,7 @@ from tallybook.rating.rates import ruling_entry
 from tallybook.values.instant import hour_of, instant_of_hour
 from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
-from tallybook.values.pricing import RateEntry
+from tallybook.values.pricing import RateEntry, SqlBreakdownGranularity
 from tallybook.values.usage import Tally, value_of
 from tests.rating.book import account, amount, day, entry, invoice, product, terms
 
@@ -43,7 +43,7 @@ usage = st.lists(
     st.builds(amount, hours, st.decimals(-50, 50, places=2), st.sampled_from(["eu", "us", "mars", None])),
     max_size=30,
 )
-by_region = terms(pricing_group_key=("region",))
+by_region = terms(pricing_group_key=("region",), sql_breakdown_granularity=SqlBreakdownGranularity.HOUR)
 
 
 def merged(items: list[UsageSpan]) -> list[UsageSpan]:

@@ -1,6 +1,6 @@
 """The two pure steps of rating: which usage is needed, and what follows from it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import takewhile
 
@@ -19,6 +19,7 @@ from tallybook.rating.segments import TermsWindow, priced_windows, terms_windows
 from tallybook.rating.statements import StatementSchedule, statement_periods
 from tallybook.rating.usage_lines import Series, SeriesKey, grouping_of, usage_lines
 from tallybook.values.instant import hour_of, later_by
+from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
 from tallybook.values.quantity import total
 
@@ -38,9 +39,10 @@ def open_periods(
 def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
     """The usage that `rate` needs: one need per metric and grouping, over all periods that use it.
 
-    It is cut wherever a period begins or ends, or a product's terms or rate change.
+    It is cut wherever a period begins or ends, or a product's terms or rate change. What an SQL metric
+    gives for a stretch depends on where one begins to count, so of one there is a need per period.
     """
-    borders: dict[SeriesKey, set[int]] = {}
+    borders: dict[tuple[SeriesKey, Period | None], set[int]] = {}
     for contract in account.contracts:
         for product in contract.products:
             for period in contract.periods:
@@ -49,12 +51,19 @@ def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
                 for window in windows:
                     metric_id = window.terms.billable_metric_id
                     if metric_id is not None:
-                        borders.setdefault((metric_id, grouping_of(window.terms)), set()).update(edges)
+                        series = metric_id, grouping_of(window.terms)
+                        key = series, period if _counts_anew(account, metric_id) else None
+                        borders.setdefault(key, set()).update(edges)
     needs = []
-    for (metric_id, grouping), hours in sorted(borders.items()):
+    for ((metric_id, grouping), _), hours in borders.items():
         first, *cuts, last = sorted(hours)
         needs.append(UsageNeed(metric_id, grouping, first, last, tuple(cuts)))
-    return tuple(needs)
+    return tuple(sorted(needs, key=lambda need: (need.metric_id, need.grouping, need.hour_from)))
+
+
+def _counts_anew(account: AccountTerms, metric_id: str) -> bool:
+    """Whether the metric's usage has to be asked for from the start of each period."""
+    return account.aggregations.get(metric_id) is Aggregation.SQL
 
 
 def _edges(period: Period, product: PricedProduct, windows: Sequence[TermsWindow]) -> set[int]:
@@ -70,12 +79,10 @@ def rate(account: AccountTerms, usage: Iterable[UsageSlice]) -> AccountBooks:
 
     The result depends on the arguments alone; the order of slices and of contracts does not matter.
     """
-    by_series: dict[SeriesKey, Sequence[UsageSpan]] = {
-        (piece.need.metric_id, piece.need.grouping): piece.spans for piece in usage
-    }
+    pieces = list(usage)
     contracts = sorted(account.contracts, key=lambda item: (item.starting_at, item.contract_id))
     invoices = [
-        _usage_invoice(account, contract, period, by_series)
+        _usage_invoice(account, contract, period, pieces)
         for contract in contracts
         for period in contract.periods
     ]
@@ -86,9 +93,15 @@ def _usage_invoice(
     account: AccountTerms,
     contract: ContractTerms,
     period: Period,
-    by_series: Mapping[SeriesKey, Sequence[UsageSpan]],
+    usage: Sequence[UsageSlice],
 ) -> InvoiceDraft:
-    series = {key: _within(spans, period) for key, spans in by_series.items()}
+    bounds = hour_of(period.starting_at), hour_of(period.ending_before)
+    series = {
+        (need.metric_id, need.grouping): _within(piece.spans, *bounds)
+        for piece in usage
+        for need in [piece.need]
+        if _serves(account, need, *bounds)
+    }
     lines = tuple(
         line
         for product in contract.products
@@ -105,9 +118,13 @@ def _usage_invoice(
     )
 
 
-def _within(spans: Iterable[UsageSpan], period: Period) -> Series:
+def _serves(account: AccountTerms, need: UsageNeed, start: int, end: int) -> bool:
+    """Whether the usage of a need can be billed in a period."""
+    return not _counts_anew(account, need.metric_id) or (need.hour_from, need.hour_until) == (start, end)
+
+
+def _within(spans: Iterable[UsageSpan], start: int, end: int) -> Series:
     """The spans of a period by group, ascending."""
-    start, end = hour_of(period.starting_at), hour_of(period.ending_before)
     groups: dict[tuple[str | None, ...], list[UsageSpan]] = {}
     for item in sorted(spans, key=lambda item: item.hour):
         if start <= item.hour < end:

@@ -2,31 +2,18 @@
 
 With V(t) the metric's value over [period start, t), the window [a, b) is billed V(b) - V(a)
 (metering.md 2.8). For count and sum that is the window's own usage; max and unique can only rise;
-latest can fall.
+latest and what an SQL metric gives can fall, and a late event moves every V after it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 from tallybook.rating.model import UsageSpan
 from tallybook.values.metric import Aggregation
 from tallybook.values.pricing import ConversionOperation, QuantityConversion, QuantityRounding
-from tallybook.values.quantity import ZERO, add, divide, multiply, round_to
-from tallybook.values.usage import Tally, value_of
-
-_Folder = Callable[[Tally, Tally], Tally]
-
-
-def _count(total: Tally, more: Tally) -> Tally:
-    return Tally(count=total.count + more.count)
-
-
-def _sum(total: Tally, more: Tally) -> Tally:
-    return Tally(sum=add(total.sum, more.sum))
-
-
-# Count and sum are most of all usage; adding one number spares merging the rest of a tally.
-_FOLDERS: dict[Aggregation, _Folder] = {Aggregation.COUNT: _count, Aggregation.SUM: _sum}
+from tallybook.values.quantity import ZERO, divide, multiply, round_to, subtract
+from tallybook.values.usage import Running
 
 
 def running_values(
@@ -35,19 +22,27 @@ def running_values(
     """V at each border, from spans in ascending order; nothing yet counts as 0.
 
     `borders` are hours since 1970, ascending; usage before the first border is part of every V. No
-    span reaches over a border.
+    span reaches over a border. Spans of an SQL metric are increments already, which add up to V.
     """
-    fold = _FOLDERS.get(aggregation, Tally.merge)
     values: list[Decimal] = []
-    tally = Tally()
+    running = Running()
     pending = iter(spans)
     item = next(pending, None)
     for border in borders:
         while item is not None and item.hour < border:
-            tally = fold(tally, item.tally)
+            running.add(item.tally)
             item = next(pending, None)
-        values.append(value_of(aggregation, tally) or ZERO)
+        values.append(running.value(aggregation) or ZERO)
     return values
+
+
+def increments(aggregation: Aggregation, spans: Iterable[UsageSpan], borders: Sequence[int]) -> list[Decimal]:
+    """V(b) - V(a) for each window [a, b) between neighbouring borders, in order.
+
+    Takes what running_values takes; the increments add up to the last V less the first.
+    """
+    values = running_values(aggregation, spans, borders)
+    return [subtract(after, before) for before, after in pairwise(values)]
 
 
 def convert(value: Decimal, conversion: QuantityConversion | None) -> Decimal:

@@ -1,12 +1,13 @@
 """Cuts a statement period wherever a product's terms or its rate change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tallybook.rating.model import PricedProduct
 from tallybook.rating.rates import by_key, segments_of
+from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
-from tallybook.values.pricing import GroupValues, ProductTerms, RateEntry
+from tallybook.values.pricing import GroupValues, ProductTerms, RateEntry, SqlBreakdownGranularity
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,10 @@ class PricedWindow:
 
 
 def terms_windows(product: PricedProduct, period: Period) -> list[TermsWindow]:
-    """The product's terms through the period. A change of tags alone cuts nothing."""
+    """The product's terms through the period.
+
+    A change of tags or of the granularity alone cuts nothing; of the granularities, the last one holds.
+    """
     windows: list[TermsWindow] = []
     later = [*product.timeline[1:], None]
     for dated, following in zip(product.timeline, later, strict=True):
@@ -35,11 +39,39 @@ def terms_windows(product: PricedProduct, period: Period) -> list[TermsWindow]:
         if part.is_empty():
             continue
         terms = replace(dated.terms, tags=())
-        if windows and windows[-1].terms == terms:
+        if windows and _whatever_granularity(windows[-1].terms) == _whatever_granularity(terms):
             windows[-1] = TermsWindow(Period(windows[-1].period.starting_at, part.ending_before), terms)
         else:
             windows.append(TermsWindow(part, terms))
     return windows
+
+
+def _whatever_granularity(terms: ProductTerms) -> ProductTerms:
+    return replace(terms, sql_breakdown_granularity=None)
+
+
+def deferred_stretches(
+    windows: Sequence[TermsWindow], aggregations: Mapping[str, Aggregation]
+) -> list[TermsWindow]:
+    """The stretches of one SQL metric whose whole quantity falls on the period's last instant.
+
+    Each holds the terms at its end, which decide for all of it. It is so unless they say HOUR
+    (pricing.md 2.5; docs/concepts/products-and-rates.md).
+    """
+    stretches: list[TermsWindow] = []
+    for window in windows:
+        last = stretches[-1] if stretches else None
+        if last is not None and last.terms.billable_metric_id == window.terms.billable_metric_id:
+            joined = Period(last.period.starting_at, window.period.ending_before)
+            stretches[-1] = TermsWindow(joined, window.terms)
+        else:
+            stretches.append(window)
+    return [
+        stretch
+        for stretch in stretches
+        if aggregations.get(stretch.terms.billable_metric_id or "") is Aggregation.SQL
+        and stretch.terms.sql_breakdown_granularity is not SqlBreakdownGranularity.HOUR
+    ]
 
 
 def priced_windows(

@@ -9,7 +9,13 @@ from decimal import Decimal
 from tallybook.rating.model import Line, LineKind, LineTrail, PresentationValues, PricedProduct, UsageSpan
 from tallybook.rating.prices import charge
 from tallybook.rating.quantities import convert, round_quantity, running_values
-from tallybook.rating.segments import PricedWindow, priced_windows, terms_windows
+from tallybook.rating.segments import (
+    PricedWindow,
+    TermsWindow,
+    deferred_stretches,
+    priced_windows,
+    terms_windows,
+)
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
@@ -21,6 +27,15 @@ Series = Mapping[tuple[str | None, ...], Sequence[UsageSpan]]
 SeriesKey = tuple[str, tuple[str, ...]]
 """Metric id and grouping."""
 LineGroup = tuple[GroupValues, PresentationValues]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch that is measured by its terms, and the window in which its usage lands."""
+
+    values: GroupValues
+    measured: TermsWindow
+    window: PricedWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +81,10 @@ def usage_lines(
     only for combinations that have usage; with a presentation group key alone, an empty line only when
     there is no usage in the whole period. Usage whose values match no rate gives no line.
     """
-    priced = priced_windows(product, terms_windows(product, period))
-    groups = _portions(priced, series, aggregations)
+    windows = terms_windows(product, period)
+    priced = priced_windows(product, windows)
+    parts = list(_parts(priced, deferred_stretches(windows, aggregations), period))
+    groups = _portions(parts, series, aggregations)
     lines = [line for group, portions in groups.items() for line in _lines(product, group, portions)]
     lines.extend(_idle_lines(product, priced.get((), ()), groups))
     return sorted(lines, key=_order)
@@ -88,28 +105,54 @@ def _idle_lines(
     return _lines(product, ((), ()), idle)
 
 
+def _parts(
+    priced: Mapping[GroupValues, Sequence[PricedWindow]], deferred: Sequence[TermsWindow], period: Period
+) -> Iterator[_Part]:
+    """What is measured for each set of pricing values, and where it lands, in order of time.
+
+    A window's usage lands in it. A deferred stretch lands in the window that reaches the end of the
+    period, so it is not billed where no rate is in force then.
+    """
+    for values, windows in priced.items():
+        names = {name for name, _ in values}
+        for window in windows:
+            if not any(stretch.period.contains(window.period.starting_at) for stretch in deferred):
+                yield _Part(values, TermsWindow(window.period, window.terms), window)
+        last = windows[-1]
+        if last.period.ending_before == period.ending_before:
+            for stretch in deferred:
+                if names == set(stretch.terms.pricing_group_key):
+                    yield _Part(values, stretch, last)
+
+
 def _portions(
-    priced: Mapping[GroupValues, Sequence[PricedWindow]],
-    series: Mapping[SeriesKey, Series],
-    aggregations: Mapping[str, Aggregation],
+    parts: Sequence[_Part], series: Mapping[SeriesKey, Series], aggregations: Mapping[str, Aggregation]
 ) -> dict[LineGroup, list[_Portion]]:
     """What each line group used in each window that has usage, in order of time."""
-    windows = [window for parts in priced.values() for window in parts]
-    borders = sorted({hour_of(edge) for window in windows for edge in _edges(window)})
+    borders = sorted({hour_of(edge) for part in parts for edge in _edges(part.measured)})
     known: dict[tuple[SeriesKey, tuple[str, ...]], _ByPricing] = {}
     groups: dict[LineGroup, list[_Portion]] = {}
-    for values, parts in priced.items():
-        names = tuple(name for name, _ in values)
-        for window in parts:
-            metric_id = window.terms.billable_metric_id
-            if metric_id is None:
-                continue
-            key = metric_id, grouping_of(window.terms)
-            if (key, names) not in known:
-                known[key, names] = _run(aggregations[metric_id], key, series, borders, names)
-            for shown, portion in _used(window, known[key, names].get(values, ())):
-                groups.setdefault((values, shown), []).append(portion)
+    for part in parts:
+        terms = part.measured.terms
+        metric_id = terms.billable_metric_id
+        if metric_id is None:
+            continue
+        key, names = (metric_id, grouping_of(terms)), tuple(name for name, _ in part.values)
+        if (key, names) not in known:
+            known[key, names] = _run(aggregations[metric_id], key, series, borders, names)
+        for shown, portion in _used(part, known[key, names].get(part.values, ())):
+            _append(groups.setdefault((part.values, shown), []), portion)
     return groups
+
+
+def _append(portions: list[_Portion], new: _Portion) -> None:
+    """Add a portion, joined to the last one where both land in one window."""
+    last = portions[-1] if portions else None
+    if last is not None and last.window is new.window:
+        metered, converted = add(last.metered, new.metered), add(last.converted, new.converted)
+        portions[-1] = _Portion(new.window, metered, converted)
+    else:
+        portions.append(new)
 
 
 def _run(
@@ -132,20 +175,21 @@ def _run(
 
 
 def _used(
-    window: PricedWindow, running: Sequence[tuple[Mapping[str, str | None], _Running]]
+    part: _Part, running: Sequence[tuple[Mapping[str, str | None], _Running]]
 ) -> Iterator[tuple[PresentationValues, _Portion]]:
-    """What each presentation group of one pricing group used in one window."""
-    start, end = (hour_of(edge) for edge in _edges(window))
-    conversion = window.terms.quantity_conversion
+    """What each presentation group of one pricing group used in one part."""
+    start, end = (hour_of(edge) for edge in _edges(part.measured))
+    terms = part.measured.terms
+    conversion = terms.quantity_conversion
     for properties, usage in running:
         if usage.has_usage(start, end):
             before, after = usage.values[start], usage.values[end]
             converted = subtract(convert(after, conversion), convert(before, conversion))
-            shown = tuple((name, properties[name]) for name in sorted(window.terms.presentation_group_key))
-            yield shown, _Portion(window, subtract(after, before), converted)
+            shown = tuple((name, properties[name]) for name in sorted(terms.presentation_group_key))
+            yield shown, _Portion(part.window, subtract(after, before), converted)
 
 
-def _edges(window: PricedWindow) -> tuple[datetime, datetime]:
+def _edges(window: TermsWindow) -> tuple[datetime, datetime]:
     return window.period.starting_at, window.period.ending_before
 
 

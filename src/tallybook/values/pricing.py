@@ -40,6 +40,16 @@ class RoundingMethod(CasedEnum):
     ROUND_HALF_UP = "ROUND_HALF_UP"
 
 
+class SqlBreakdownGranularity(CasedEnum):
+    """When the quantity of an SQL metric arises (pricing.md 2.5); of no effect on other metrics.
+
+    HOUR: as its running value moves. SERVICE_PERIOD: all of it at the last instant of the period.
+    """
+
+    HOUR = "HOUR"
+    SERVICE_PERIOD = "SERVICE_PERIOD"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantityConversion:
     """From the metered unit into the priced one (pricing.md 2.7). The factor is not zero."""
@@ -61,7 +71,8 @@ class QuantityRounding:
 class ProductTerms:
     """Everything of one version of a product that decides an invoice line.
 
-    Group keys keep the order in which they were given; both are () when there are none.
+    Group keys keep the order in which they were given; both are () when there are none. Without a
+    granularity SQL metrics are broken down as by SERVICE_PERIOD.
     """
 
     name: str
@@ -71,6 +82,7 @@ class ProductTerms:
     pricing_group_key: tuple[str, ...] = ()
     presentation_group_key: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    sql_breakdown_granularity: SqlBreakdownGranularity | None = None
 
 
 class RateType(CasedEnum):

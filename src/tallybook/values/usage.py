@@ -75,6 +75,40 @@ def value_of(aggregation: Aggregation, tally: Tally) -> Decimal | None:
     return tally.latest.value if tally.latest else None
 
 
+class Running:
+    """Adds up tallies of disjoint events in place; any order gives the same."""
+
+    __slots__ = ("_count", "_distinct", "_latest", "_max", "_sum")
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._count = 0
+        self._sum = ZERO
+        self._max: Decimal | None = None
+        self._latest: Reading | None = None
+        self._distinct: set[str] = set()
+
+    def add(self, tally: Tally) -> None:
+        """Add one tally."""
+        self._count += tally.count
+        self._sum = add(self._sum, tally.sum)
+        if tally.max is not None and (self._max is None or tally.max > self._max):
+            self._max = tally.max
+        if tally.latest is not None and (self._latest is None or tally.latest.age > self._latest.age):
+            self._latest = tally.latest
+        self._distinct |= tally.distinct
+
+    def tally(self) -> Tally:
+        """Everything added so far."""
+        return Tally(self._count, self._sum, self._max, self._latest, frozenset(self._distinct))
+
+    def value(self, aggregation: Aggregation) -> Decimal | None:
+        """What a metric makes of it (design decision 8); see value_of."""
+        if aggregation is Aggregation.UNIQUE:
+            return Decimal(len(self._distinct))
+        return value_of(aggregation, Tally(self._count, self._sum, self._max, self._latest))
+
+
 @dataclass(frozen=True, slots=True)
 class UsageCell:
     """The tally of one metric for one customer key, group and UTC hour.

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from tallybook.domains.usage.model import (
-    Running,
     Windows,
     WindowSize,
     check_bounds,
@@ -18,7 +17,7 @@ from tallybook.values.errors import Invalid
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.period import Period
-from tallybook.values.usage import Reading, Tally
+from tallybook.values.usage import Reading, Running, Tally
 
 
 def at(day: int, hour: int = 0) -> datetime:

@@ -10,17 +10,16 @@ from msgspec.structs import replace
 
 from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
-from tallybook.values.pricing import ProductTerms, ProductType, QuantityConversion, QuantityRounding
+from tallybook.values.pricing import (
+    ProductTerms,
+    ProductType,
+    QuantityConversion,
+    QuantityRounding,
+    SqlBreakdownGranularity,
+)
 from tallybook.values.quantity import DIGITS_MAX, ZERO
 
 Timeline = tuple[tuple[datetime | None, ProductTerms], ...]
-
-
-class SqlBreakdownGranularity(CasedEnum):
-    """When the usage of a SQL metric is evaluated; kept for such metrics, without effect on others."""
-
-    HOUR = "HOUR"
-    SERVICE_PERIOD = "SERVICE_PERIOD"
 
 
 class CompositeScope(CasedEnum):
@@ -81,6 +80,7 @@ _TERMS = (
     "pricing_group_key",
     "presentation_group_key",
     "tags",
+    "sql_breakdown_granularity",
 )
 _USAGE_ONLY = (
     "billable_metric_id",

@@ -11,7 +11,6 @@ from tallybook.domains.products.model import (
     Attributes,
     CompositeScope,
     Product,
-    SqlBreakdownGranularity,
     Version,
 )
 from tallybook.domains.products.service import ProductDraft
@@ -24,6 +23,7 @@ from tallybook.values.pricing import (
     QuantityConversion,
     QuantityRounding,
     RoundingMethod,
+    SqlBreakdownGranularity,
 )
 
 

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import format_instant, hour_of, instant_of_hour, is_midnight, is_on_the_hour
-from tallybook.values.metric import Aggregation, MetricDefinition
+from tallybook.values.metric import MetricDefinition
 from tallybook.values.period import Period
-from tallybook.values.quantity import ZERO, add
-from tallybook.values.usage import Reading, Tally, value_of
 
 Group = tuple[str | None, ...]
 HOURS_PER_DAY = 24
@@ -98,38 +95,6 @@ def check_bounds(starting_on: datetime, ending_before: datetime, *, to_the_hour:
         least = "one hour" if to_the_hour else "one day"
         raise Invalid(f"ending_before: must be at least {least} after starting_on; send a later end")
     return Period(starting_on, ending_before)
-
-
-class Running:
-    """Adds up tallies of disjoint events in place; any order gives the same."""
-
-    __slots__ = ("_count", "_distinct", "_latest", "_max", "_sum")
-
-    def __init__(self) -> None:
-        """Start with nothing."""
-        self._count = 0
-        self._sum = ZERO
-        self._max: Decimal | None = None
-        self._latest: Reading | None = None
-        self._distinct: set[str] = set()
-
-    def add(self, tally: Tally) -> None:
-        """Add one tally."""
-        self._count += tally.count
-        self._sum = add(self._sum, tally.sum)
-        if tally.max is not None and (self._max is None or tally.max > self._max):
-            self._max = tally.max
-        if tally.latest is not None and (self._latest is None or tally.latest.age > self._latest.age):
-            self._latest = tally.latest
-        self._distinct |= tally.distinct
-
-    def tally(self) -> Tally:
-        """Everything added so far."""
-        return Tally(self._count, self._sum, self._max, self._latest, frozenset(self._distinct))
-
-    def value(self, aggregation: Aggregation) -> Decimal | None:
-        """What a metric makes of it (design decision 8)."""
-        return value_of(aggregation, self.tally())
 
 
 def rank_of(group: Group) -> tuple[tuple[bool, str], ...]:

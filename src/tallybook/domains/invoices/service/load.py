@@ -5,7 +5,7 @@ look-up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tallybook.domains import metrics, products, rate_cards
 from tallybook.domains.contracts import Contract
@@ -56,16 +56,15 @@ class Loader:
         self, customer: Customer, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
     ) -> RatedFrom:
         """What rating the given periods (by contract id) of a customer's contracts needs."""
+        agreed = tuple(self._contract(item, tuple(periods[item.id])) for item in contracts)
+        definitions = self._definitions(_metrics_of(agreed))
         terms = AccountTerms(
             customer_id=customer.id,
-            contracts=tuple(self._contract(item, tuple(periods[item.id])) for item in contracts),
-            aggregations={},
+            contracts=agreed,
+            aggregations={key: definition.aggregation for key, definition in definitions.items()},
             grace=self.tx.grace,
         )
         needs = plan(terms)
-        definitions = self._definitions({need.metric_id for need in needs})
-        aggregations = {key: definition.aggregation for key, definition in definitions.items()}
-        terms = replace(terms, aggregations=aggregations)
         usage = tuple(self._slice(need, definitions[need.metric_id], customer.usage_keys) for need in needs)
         return RatedFrom(terms=terms, usage=usage)
 
@@ -128,3 +127,14 @@ class Loader:
             merged[place] = cell.tally if known is None else known.merge(cell.tally)
         spans = tuple(UsageSpan(hour, group, tally) for (hour, group), tally in merged.items())
         return UsageSlice(need, tuple(sorted(spans, key=lambda item: item.hour)))
+
+
+def _metrics_of(contracts: Iterable[ContractTerms]) -> set[str]:
+    """The ids of all metrics that products of the contracts have ever had."""
+    return {
+        dated.terms.billable_metric_id
+        for contract in contracts
+        for product in contract.products
+        for dated in product.timeline
+        if dated.terms.billable_metric_id is not None
+    }

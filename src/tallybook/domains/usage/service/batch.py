@@ -9,7 +9,6 @@ from tallybook.domains.customers import Customer
 from tallybook.domains.metrics import Metric
 from tallybook.domains.usage.model import (
     Group,
-    Running,
     Windows,
     WindowSize,
     declared_key,
@@ -20,6 +19,7 @@ from tallybook.kit.db.tx import ReadTx
 from tallybook.values.errors import Invalid, NotFound
 from tallybook.values.instant import micros_of
 from tallybook.values.period import Period
+from tallybook.values.usage import Running
 
 VALUES_MAX = 200
 PAGE_WEIGHT = 2_000

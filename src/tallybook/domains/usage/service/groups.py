@@ -7,7 +7,6 @@ from decimal import Decimal
 from tallybook.domains import contracts, customers, metrics
 from tallybook.domains.usage.model import (
     Group,
-    Running,
     Windows,
     WindowSize,
     declared_key,
@@ -21,6 +20,7 @@ from tallybook.values.errors import Invalid
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation
 from tallybook.values.period import Period
+from tallybook.values.usage import Running
 
 PAGE_READS = 500
 CHUNK_WINDOWS_MAX = 8_192

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tallybook.domains.usage.model import Group, Running, Windows
+from tallybook.domains.usage.model import Group, Windows
 from tallybook.kit.db.tx import ReadTx
 from tallybook.ports import UsageQuestion
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import MetricDefinition
-from tallybook.values.usage import UsageCell
+from tallybook.values.usage import Running, UsageCell
 
 CHUNK_WINDOWS = 8
 """How many grouped windows are read at first; each further reading takes twice as many."""
