@@ -28,7 +28,10 @@ _FINGERPRINTS_PER_QUERY = 256
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One commit: the requests taken together, in order. Rows count from 1 without gaps."""
+    """One commit: the requests taken together, in order.
+
+    Rows count from 1 without gaps; the oldest may have been forgotten.
+    """
 
     row: int
     received_at: datetime
@@ -73,16 +76,38 @@ class SqliteLog:
         """Rows after one number up to another, in order, without their bodies."""
         yield from self._read("NULL", after, until, _FINGERPRINTS_PER_QUERY)
 
+    def stored_row(self) -> int:
+        """The last row on disk, whoever wrote it; 0 where there is none."""
+        return self._bound("max")
+
+    def first_row(self) -> int:
+        """The first row that is still kept; 0 where there is none."""
+        return self._bound("min")
+
+    def forget(self, until: int, count: int) -> int:
+        """Remove the first rows up to `until`, at most `count` of them, never the last; how many went."""
+        first = self.first_row()
+        end = min(until + 1, first + count, self.stored_row())
+        if not first or end <= first:
+            return 0
+        connection = self._connect()
+        try:
+            connection.execute("DELETE FROM log WHERE row < ?", (end,))
+        finally:
+            connection.close()
+        return end - first
+
     def last_row_at(self, instant: datetime, last_row: int | None = None) -> int:
-        """The last row received at or before `instant`; 0 where there is none.
+        """The last row received at or before `instant`; the one before all kept where there is none.
 
         `last_row` is the last one to look at, for a log that another process appends to.
         """
         micros = micros_of(instant)
+        before = max(0, self.first_row() - 1)
         connection = self._connect()
         try:
             # Received times never run backwards in the log, so they need no index.
-            low, high = 0, self.last_row if last_row is None else last_row
+            low, high = before, self.last_row if last_row is None else last_row
             while low < high:
                 middle = (low + high + 1) // 2
                 query = "SELECT received_at FROM log WHERE row = ?"
@@ -131,6 +156,15 @@ class SqliteLog:
                     unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
                     yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
                 after = rows[-1][0]
+        finally:
+            connection.close()
+
+    def _bound(self, function: str) -> int:
+        connection = self._connect()
+        try:
+            query = f"SELECT {function}(row) FROM log"  # noqa: S608  # ours
+            row: int | None = connection.execute(query).fetchone()[0]
+            return row or 0
         finally:
             connection.close()
 
