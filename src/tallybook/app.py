@@ -16,6 +16,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from tallybook.adapters.archive import RawEventStore
+from tallybook.adapters.archive.queries import RawQueries
 from tallybook.adapters.clock import SandboxClock, SystemClock
 from tallybook.adapters.log.committer import IngestLimits
 from tallybook.adapters.sql.engine import open_sqlite
@@ -49,6 +51,7 @@ class Tallybook:
     environments: dict[str, Environment]
     workers: dict[str, Worker]
     meterings: dict[str, Metering | MeteringApart]
+    raw_stores: dict[str, RawEventStore] = field(default_factory=dict)
     new_tokens: dict[str, str] = field(default_factory=dict)
     """Tokens made at this start because none existed, by environment; shown once."""
 
@@ -107,6 +110,8 @@ class Tallybook:
             worker.stop()
         for metering in self.meterings.values():
             metering.close()
+        for store in self.raw_stores.values():
+            store.close()
         for environment in self.environments.values():
             environment.engine.dispose()
         self.control.dispose()
@@ -165,6 +170,7 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     is_apart = settings.applies_apart and name == "production"
     limits = _ingest_limits(settings)
     metering: Metering | MeteringApart = (MeteringApart if is_apart else Metering)(folder, clock, limits)
+    raw_store = RawEventStore(folder, metering.repeats)
 
     def advance(to: datetime) -> None:
         clock.move(to)
@@ -175,6 +181,7 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
         engine=engine,
         clock=clock,
         usage=metering,
+        raw=RawQueries(metering, raw_store),
         events=metering,
         vault=vault,
         grace=settings.grace,
@@ -182,6 +189,7 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     )
     tallybook.environments[name] = environment
     tallybook.meterings[name] = metering
+    tallybook.raw_stores[name] = raw_store
     tallybook.workers[name] = Worker(environment)
 
 

@@ -3,6 +3,7 @@
 from tallybook.domains.contracts import endpoints as contracts
 from tallybook.domains.custom_fields import endpoints as custom_fields
 from tallybook.domains.customers import endpoints as customers
+from tallybook.domains.events import endpoints as events
 from tallybook.domains.integrations import endpoints as integrations
 from tallybook.domains.invoices import endpoints as invoices
 from tallybook.domains.metrics import endpoints as metrics
@@ -19,6 +20,7 @@ def all_operations() -> list[Operation]:
         contracts,
         custom_fields,
         customers,
+        events,
         integrations,
         invoices,
         metrics,

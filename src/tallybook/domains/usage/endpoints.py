@@ -1,7 +1,5 @@
 """HTTP of usage: parse, call one use case, render."""
 
-from typing import Annotated
-
 from tallybook.domains import custom_fields
 from tallybook.domains.usage import service
 from tallybook.domains.usage.schemas import (
@@ -10,7 +8,6 @@ from tallybook.domains.usage.schemas import (
     BatchPageQuery,
     CustomerMetricResponse,
     GroupRowResponse,
-    IngestEvents,
     ListCustomerMetricsQuery,
     UsageBatchRequest,
     UsageGroupsRequest,
@@ -24,18 +21,11 @@ from tallybook.domains.usage.schemas import (
     groups_cursor_to_wire,
     usage_row_to_wire,
 )
-from tallybook.kit.db.tx import Environment, ReadTx
+from tallybook.kit.db.tx import ReadTx
 from tallybook.kit.http.operation import get, post
 from tallybook.kit.http.paging import LIMIT_DEFAULT, PageQuery, page_of, start_after
-from tallybook.kit.http.wire import Data, Empty, Page
+from tallybook.kit.http.wire import Data, Page
 from tallybook.values.instant import micros_of
-
-
-@post("/v1/ingest", "ingest-v1")
-async def ingest(environment: Environment, content: Annotated[bytes, IngestEvents]) -> Empty:
-    """Take 1 to 100 events, all or none; answers once they are on disk."""
-    await environment.events.ingest(content)
-    return Empty()
 
 
 @post("/v1/usage", "getUsageBatch-v1", is_slow=True)

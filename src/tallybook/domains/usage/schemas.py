@@ -40,20 +40,8 @@ FILTER_VALUES_MAX = 200
 SIMPLE_LIMIT_DEFAULT = 50
 COMPOUND_LIMIT_DEFAULT = 100
 
-Values = Annotated[list[Text], Meta(min_length=1, max_length=FILTER_VALUES_MAX)]
-
-
-class IngestEvent(Request, frozen=True):
-    """One usage event, as documented; metering reads it."""
-
-    transaction_id: Annotated[str, Meta(min_length=1, max_length=128)]
-    customer_id: Annotated[str, Meta(min_length=1)]
-    event_type: Annotated[str, Meta(min_length=1)]
-    timestamp: datetime
-    properties: dict[str, Any] | None = None
-
-
-IngestEvents = Annotated[list[IngestEvent], Meta(min_length=1, max_length=100)]
+FewValues = Annotated[list[Text], Meta(min_length=1, max_length=FILTER_VALUES_MAX)]
+Values = Annotated[list[Text], Meta(min_length=1)]
 
 
 class GroupByRequest(Request, frozen=True):
@@ -63,11 +51,18 @@ class GroupByRequest(Request, frozen=True):
     values: Values | None = None
 
 
+class BatchGroupByRequest(Request, frozen=True):
+    """A simple group key, and the values of it to return for many customers: a limited number."""
+
+    key: Text
+    values: FewValues | None = None
+
+
 class MetricRequest(Request, frozen=True):
     """One metric to ask for."""
 
     id: Uuid
-    group_by: GroupByRequest | None = None
+    group_by: BatchGroupByRequest | None = None
 
     def to_query(self) -> MetricQuery:
         """The question that the service takes."""
@@ -197,10 +192,10 @@ class GroupRowResponse(Response, frozen=True):
 
 
 class CustomerMetricResponse(BillableMetricResponse, frozen=True, kw_only=True):
-    """A metric with the deprecated fields beside the present ones."""
+    """A metric with the deprecated fields beside the present ones; an SQL metric has neither."""
 
-    aggregate: str
-    group_by: list[str]
+    aggregate: str | UnsetType = UNSET
+    group_by: list[str] | UnsetType = UNSET
     aggregate_keys: list[str] | UnsetType = UNSET
     filter: dict[str, Any] | UnsetType = UNSET
 
@@ -246,8 +241,11 @@ def customer_metric_to_wire(metric: Metric, custom_fields: CustomFields) -> Cust
     """A metric with the deprecated fields; only simple group keys fit into `group_by`."""
     definition = metric.definition
     key = definition.aggregation_key
+    shown = msgspec.structs.asdict(metric_to_wire(metric, custom_fields))
+    if definition.sql is not None:
+        return CustomerMetricResponse(**shown)
     return CustomerMetricResponse(
-        **msgspec.structs.asdict(metric_to_wire(metric, custom_fields)),
+        **shown,
         aggregate=definition.aggregation.lower(),
         aggregate_keys=UNSET if key is None else [key],
         group_by=[names[0] for names in definition.group_keys if len(names) == 1],

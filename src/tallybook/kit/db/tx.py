@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from tallybook.kit.db.faults import store_faults
 from tallybook.kit.vault import Vault
-from tallybook.ports import Clock, EventSink, UsageReader
+from tallybook.ports import Clock, EventSink, RawEvents, UsageReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class ReadTx:
     environment: str
     sql: Connection
     usage: UsageReader
+    raw: RawEvents
     now: datetime
     grace: timedelta
     vault: Vault
@@ -56,6 +57,7 @@ class Environment:
     engine: Engine
     clock: Clock
     usage: UsageReader
+    raw: RawEvents
     events: EventSink
     vault: Vault
     grace: timedelta
@@ -89,6 +91,7 @@ class Environment:
             environment=self.name,
             sql=connection,
             usage=self.usage,
+            raw=self.raw,
             now=self.clock.now(),
             grace=self.grace,
             vault=self.vault,

@@ -1,0 +1,1 @@
+"""Events: the way in, finding them again, and why some are not counted."""
