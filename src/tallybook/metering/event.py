@@ -26,12 +26,15 @@ from tallybook.values.quantity import parse_number
 
 EVENTS_MAX = 100
 PROPERTIES_MAX = 2_000
+NESTING_MAX = 64
+"""Lists and objects may be so deep in one property; whoever makes text of them goes in as deep."""
 PAST = 34 * DAY
 FUTURE = 24 * HOUR
 
 _PAST_MICROS = PAST // timedelta(microseconds=1)
 _FUTURE_MICROS = FUTURE // timedelta(microseconds=1)
 _DECODERS_KEPT = 64
+_GREAT_INTEGER = "Integer value out of range"
 
 Wanted = tuple[str, ...]
 """Names of the properties to read, without repeats."""
@@ -131,7 +134,33 @@ def accept_events(body: bytes, wanted: Wanted = ()) -> Batch:
     batch = decode_events(body, wanted)
     if not 1 <= len(batch) <= EVENTS_MAX:
         raise Invalid(f"events: got {len(batch)}; send a JSON array of 1 to {EVENTS_MAX} events")
+    # A list of events without nested properties needs so many brackets: few more cannot be deep.
+    if body.count(b"[") + body.count(b"{") > 2 * len(batch) + 1 + NESTING_MAX:
+        _require_shallow(body)
     return batch
+
+
+def _require_shallow(body: bytes) -> None:
+    try:
+        events = _read_all(body)
+    except RecursionError:
+        raise _too_deep("events") from None
+    for index, event in enumerate(events):
+        for name, value in (event.properties or {}).items():
+            level, depth = [value], 0
+            while level := [item for item in level if isinstance(item, list | dict)]:
+                depth += 1
+                if depth > NESTING_MAX:
+                    raise _too_deep(f"events[{index}].properties.{name[:60]}")
+                level = [inner for item in level for inner in _members(item)]
+
+
+def _too_deep(field: str) -> Invalid:
+    return Invalid(f"{field}: nested deeper than {NESTING_MAX} levels; flatten it")
+
+
+def _members(value: "list[Any] | dict[str, Any]") -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def accept_timestamps(texts: Sequence[str], received_at: datetime, received_until: datetime) -> Micros:
@@ -189,12 +218,23 @@ def _events(body: bytes, wanted: Wanted) -> list[Any]:
         else:
             decoded = _pick(_EVERYTHING.decode(body), wanted)
     except msgspec.ValidationError as error:
-        if "Integer value out of range" not in str(error):
+        if _GREAT_INTEGER not in str(error):
             raise Invalid(explain(str(error), "events")) from None
         return _pick(_with_great_integers(body), wanted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The body is not valid JSON ({error}); send a JSON array of events.") from None
     return decoded
+
+
+def _read_all(body: bytes) -> list[Any]:
+    """The events of a body that can be read, with all of their properties."""
+    try:
+        events: list[Any] = _EVERYTHING.decode(body)
+    except msgspec.ValidationError as error:
+        if _GREAT_INTEGER not in str(error):
+            raise Invalid(explain(str(error), "events")) from None
+        return _with_great_integers(body)
+    return events
 
 
 def _with_great_integers(body: bytes) -> list[Any]:
