@@ -41,7 +41,7 @@ class UsageQuestion:
         return None if self.cuts is None else (self.hour_from, *self.cuts, self.hour_until)
 
 
-class UsageReader(Protocol):
+class CellReader(Protocol):
     """Reads metered usage, and sees every event acknowledged before the call began."""
 
     def read(self, question: UsageQuestion) -> list[UsageCell]:
@@ -54,6 +54,21 @@ class UsageReader(Protocol):
 
     def status(self) -> Mapping[str, int]:
         """`log_position`, `applied_position`, `lag`, `events_accepted`, `events_duplicate`."""
+        ...
+
+
+class UsageReader(CellReader, Protocol):
+    """Reads usage of every metric.
+
+    Of an SQL metric the cells are increments of its running value over `[hour_from, t)`, by stretch
+    between cuts: asked without cuts inside the bounds, the value itself. It is registered for nothing,
+    because its query reads stored events.
+    """
+
+    def hours_with_events(
+        self, customer_keys: frozenset[str] | None, hour_from: int, hour_until: int
+    ) -> list[int]:
+        """The hours of a range in which the keys have accepted events of any kind, ascending."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Billable metrics: what is counted, and how."""
 
-from tallybook.domains.metrics.model import Metric
+from tallybook.domains.metrics.model import Metric, group_keys_of
 from tallybook.domains.metrics.service import (
     all_metrics,
     get_metric,
@@ -13,6 +13,7 @@ __all__ = [
     "Metric",
     "all_metrics",
     "get_metric",
+    "group_keys_of",
     "list_metrics",
     "metrics_by_id",
     "require_active",

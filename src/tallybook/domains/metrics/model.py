@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+from tallybook.values.errors import Invalid
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 
 
@@ -20,14 +22,43 @@ class Metric:
     filter_document: dict[str, Any] | None = None
 
 
-def problems_of(definition: MetricDefinition) -> list[str]:
+def check_definition(definition: MetricDefinition) -> None:
+    """Raise Invalid with everything that is wrong with a definition, or with its query."""
+    if definition.sql is not None:
+        _columns_of(definition.sql)
+    elif problems := _problems_of(definition):
+        raise Invalid(". ".join(problems))
+
+
+def group_keys_of(definition: MetricDefinition) -> tuple[tuple[str, ...], ...]:
+    """The group keys that usage can be read by (metering.md 2.4).
+
+    Of an SQL metric this is one key: every output column beside the quantity. Any part of it may be
+    asked for, while a declared key is asked for as a whole.
+    """
+    if definition.sql is None:
+        return definition.group_keys
+    columns = _columns_of(definition.sql)
+    return (columns,) if columns else ()
+
+
+@lru_cache(maxsize=1024)
+def _columns_of(sql: str) -> tuple[str, ...]:
+    # Parsing SQL is slow to load, and most installations have no such metric.
+    from tallybook.metering.sql import check_sql  # noqa: PLC0415
+
+    return tuple(check_sql(sql).columns)
+
+
+def _problems_of(definition: MetricDefinition) -> list[str]:
     """Everything wrong with a definition, one text each, naming field and remedy (metering.md 2.1).
 
     COUNT needs no aggregation key; one given for it must fit the filters and has no effect.
     """
     names = {rule.name for rule in definition.property_filters}
     problems = [
-        f"group_keys[{index}]: {name!r} is not the name of a property filter; add a filter for it"
+        f"group_keys[{index}]: Group key '{name}' does not match one of the property filter names. "
+        f"Add a property filter for it"
         for index, key in enumerate(definition.group_keys)
         for name in key
         if name not in names
@@ -35,7 +66,10 @@ def problems_of(definition: MetricDefinition) -> list[str]:
     problems += _repeats_of(definition.group_keys)
     key = definition.aggregation_key
     if key is not None and key not in names:
-        problems.append(f"aggregation_key: {key!r} is not the name of a property filter; add a filter for it")
+        problems.append(
+            "aggregation_key: The specified aggregation key must be one of the property filter names. "
+            f"Add a property filter for '{key}'"
+        )
     if key is None and definition.aggregation is not Aggregation.COUNT:
         problems.append(
             f"aggregation_key: required for {definition.aggregation}; name the property to aggregate"

@@ -10,6 +10,7 @@ from tallybook.domains.metrics.model import Metric
 from tallybook.domains.metrics.service import MetricDraft, OldMetricDraft
 from tallybook.kit.http.paging import PageQuery
 from tallybook.kit.http.wire import UNSET, CustomFields, Request, Response, Text, UnsetType, or_unset
+from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid, NotBuilt
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 
@@ -22,6 +23,16 @@ Filters = Annotated[list["PropertyFilterRequest"], Meta(max_length=FILTERS_MAX)]
 # Every group key is one more sum kept for each event, so their number bounds what an event costs.
 GroupKey = Annotated[list[Text], Meta(min_length=1, max_length=KEY_MEMBERS_MAX)]
 GroupKeys = Annotated[list[GroupKey], Meta(max_length=GROUP_KEYS_MAX)]
+
+
+class AggregationType(CasedEnum):
+    """The aggregations as requests and answers name them; SQL metrics have none of these."""
+
+    COUNT = "COUNT"
+    SUM = "SUM"
+    MAX = "MAX"
+    LATEST = "LATEST"
+    UNIQUE = "UNIQUE"
 
 
 class EventTypeFilterRequest(Request, frozen=True):
@@ -47,22 +58,25 @@ class CreateBillableMetricRequest(Request, frozen=True):
     sql: str | None = None
     event_type_filter: EventTypeFilterRequest | None = None
     property_filters: Filters | None = None
-    aggregation_type: Aggregation | None = None
+    aggregation_type: AggregationType | None = None
     aggregation_key: Text | None = None
     group_keys: GroupKeys | None = None
     custom_fields: CustomFields | None = None
 
     def to_draft(self) -> MetricDraft:
-        """The draft that the service takes. Raises Invalid, or NotBuilt for `sql`."""
-        if self.sql is not None:
-            self._refuse_sql()
+        """The draft that the service takes. Raises Invalid."""
+        definition = self._definition() if self.sql is None else self._sql_definition(self.sql)
+        return MetricDraft(name=self.name, definition=definition, custom_fields=self.custom_fields or {})
+
+    def _definition(self) -> MetricDefinition:
         if self.aggregation_type is None:
-            kinds = ", ".join(Aggregation)
-            raise Invalid(f"aggregation_type: required field is missing; send one of {kinds}")
+            kinds = ", ".join(AggregationType)
+            message = f"aggregation_type: required field is missing; send one of {kinds}, or sql instead"
+            raise Invalid(message)
         types = self.event_type_filter or EventTypeFilterRequest()
-        definition = MetricDefinition(
+        return MetricDefinition(
             id="",
-            aggregation=self.aggregation_type,
+            aggregation=Aggregation(self.aggregation_type.value),
             aggregation_key=self.aggregation_key,
             event_types=ValueFilter(_frozen(types.in_values), _frozen(types.not_in_values)),
             property_filters=tuple(
@@ -71,9 +85,8 @@ class CreateBillableMetricRequest(Request, frozen=True):
             ),
             group_keys=tuple(tuple(key) for key in self.group_keys or ()),
         )
-        return MetricDraft(name=self.name, definition=definition, custom_fields=self.custom_fields or {})
 
-    def _refuse_sql(self) -> None:
+    def _sql_definition(self, sql: str) -> MetricDefinition:
         excluded = (
             "aggregation_type",
             "event_type_filter",
@@ -84,14 +97,14 @@ class CreateBillableMetricRequest(Request, frozen=True):
         for name in excluded:
             if getattr(self, name) is not None:
                 raise Invalid(f"{name}: cannot be combined with sql; send only one of the two")
-        raise NotBuilt("sql: metrics written as SQL are not available in this version; use aggregation_type")
+        return MetricDefinition(id="", aggregation=Aggregation.SQL, sql=sql)
 
 
 class CreateOldBillableMetricRequest(Request, frozen=True):
     """A metric in the old form: a JSON Schema document selects the events."""
 
     name: Text
-    aggregate: Aggregation
+    aggregate: AggregationType
     filter: dict[str, Any]
     aggregate_key: Text | None = None
     group_keys: Annotated[list[Text], Meta(max_length=GROUP_KEYS_MAX)] | None = None
@@ -103,7 +116,7 @@ class CreateOldBillableMetricRequest(Request, frozen=True):
             raise NotBuilt("group_values: not available in this version; filter on the property instead")
         return OldMetricDraft(
             name=self.name,
-            aggregation=self.aggregate,
+            aggregation=Aggregation(self.aggregate.value),
             aggregation_key=self.aggregate_key,
             filter_document=self.filter,
             group_keys=tuple(self.group_keys or ()),
@@ -139,14 +152,18 @@ class PropertyFilterResponse(Response, frozen=True):
 
 
 class BillableMetricResponse(Response, frozen=True):
-    """A metric as get and list answer; what it does not have is left out."""
+    """A metric as get and list answer; what it does not have is left out.
+
+    SQL metrics have `sql` and none of the fields that say the same in another way.
+    """
 
     id: str
     name: str
-    property_filters: list[PropertyFilterResponse]
-    aggregation_type: Aggregation
-    group_keys: list[list[str]]
     custom_fields: CustomFields
+    property_filters: list[PropertyFilterResponse] | UnsetType = UNSET
+    aggregation_type: AggregationType | UnsetType = UNSET
+    group_keys: list[list[str]] | UnsetType = UNSET
+    sql: str | UnsetType = UNSET
     event_type_filter: EventTypeFilterResponse | UnsetType = UNSET
     aggregation_key: str | UnsetType = UNSET
     archived_at: datetime | UnsetType = UNSET
@@ -155,6 +172,14 @@ class BillableMetricResponse(Response, frozen=True):
 def metric_to_wire(metric: Metric, custom_fields: CustomFields) -> BillableMetricResponse:
     """A metric as it was created."""
     definition = metric.definition
+    if definition.sql is not None:
+        return BillableMetricResponse(
+            id=metric.id,
+            name=metric.name,
+            sql=definition.sql,
+            custom_fields=custom_fields,
+            archived_at=or_unset(metric.archived_at),
+        )
     types = definition.event_types
     return BillableMetricResponse(
         id=metric.id,
@@ -175,7 +200,7 @@ def metric_to_wire(metric: Metric, custom_fields: CustomFields) -> BillableMetri
             )
             for rule in definition.property_filters
         ],
-        aggregation_type=definition.aggregation,
+        aggregation_type=AggregationType(definition.aggregation.value),
         aggregation_key=or_unset(definition.aggregation_key),
         group_keys=[list(key) for key in definition.group_keys],
         custom_fields=custom_fields,

@@ -6,7 +6,7 @@ from typing import Any
 
 from tallybook.domains import custom_fields
 from tallybook.domains.metrics import store
-from tallybook.domains.metrics.model import Inexpressible, Metric, filters_of_document, problems_of
+from tallybook.domains.metrics.model import Inexpressible, Metric, check_definition, filters_of_document
 from tallybook.kit.db.lists import Place
 from tallybook.kit.db.tx import ReadTx, Tx
 from tallybook.values.errors import Invalid, NotBuilt, NotFound
@@ -118,9 +118,7 @@ def _store(
     filter_document: dict[str, Any] | None,
     fields: dict[str, str],
 ) -> Metric:
-    problems = problems_of(definition)
-    if problems:
-        raise Invalid(". ".join(problems))
+    check_definition(definition)
     metric_id = tx.new_id()
     metric = Metric(
         id=metric_id,

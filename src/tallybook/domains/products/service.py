@@ -126,7 +126,7 @@ def _check(tx: ReadTx, product: Product, change: Attributes) -> None:
     known = metrics.metrics_by_id(tx, used)
     for start, terms in product.timeline:
         metric = known.get(terms.billable_metric_id or "")
-        declared = metric.definition.group_keys if metric else ()
+        declared = metrics.group_keys_of(metric.definition) if metric else ()
         if not fits_group_keys(terms, declared):
             keys = ", ".join(str(list(key)) for key in declared) or "none"
             wanted = sorted({*terms.pricing_group_key, *terms.presentation_group_key})

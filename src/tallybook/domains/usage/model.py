@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tallybook.domains.metrics import group_keys_of
 from tallybook.values.cased import CasedEnum
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import format_instant, hour_of, instant_of_hour, is_midnight, is_on_the_hour
@@ -102,12 +103,21 @@ def rank_of(group: Group) -> tuple[tuple[bool, str], ...]:
     return tuple((member is not None, member or "") for member in group)
 
 
-def declared_key(definition: MetricDefinition, names: tuple[str, ...], field_name: str) -> tuple[str, ...]:
-    """`names`, when they are all of one declared group key, in whatever order (metering.md 3.2).
+def check_group_key(definition: MetricDefinition, names: tuple[str, ...], field_name: str) -> None:
+    """Raise Invalid naming `field_name` unless usage can be read by these properties (metering.md 3.2).
 
-    Raises Invalid naming `field_name`.
+    They must be all of one declared group key, in whatever order; of an SQL metric, any of its output
+    columns beside the quantity.
     """
-    if len(set(names)) == len(names) and any(set(names) == set(key) for key in definition.group_keys):
-        return names
-    offered = ", ".join(str(list(key)) for key in definition.group_keys) or "none"
-    raise Invalid(f"{field_name}: {list(names)} is no declared group key of the metric; declared: {offered}")
+    keys = group_keys_of(definition)
+    is_twofold = len(set(names)) < len(names)
+    if definition.sql is not None:
+        columns = keys[0] if keys else ()
+        if is_twofold or not set(names) <= set(columns):
+            offered = ", ".join(columns) or "none"
+            message = f"{list(names)} are not output columns of the metric; its columns: {offered}"
+            raise Invalid(f"{field_name}: {message}")
+    elif is_twofold or not any(set(names) == set(key) for key in keys):
+        offered = ", ".join(str(list(key)) for key in keys) or "none"
+        message = f"{list(names)} is no declared group key of the metric; declared: {offered}"
+        raise Invalid(f"{field_name}: {message}")

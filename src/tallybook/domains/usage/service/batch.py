@@ -11,7 +11,7 @@ from tallybook.domains.usage.model import (
     Group,
     Windows,
     WindowSize,
-    declared_key,
+    check_group_key,
     windows_of,
 )
 from tallybook.domains.usage.service.reading import CHUNK_WINDOWS, Budget, Source, used_count
@@ -101,8 +101,9 @@ def read_batch(
                 return rows, BatchCursor(
                     at.customer_rank, at.customer_id, at.metric_rank, at.metric_id, window
                 )
-            following = min(window + chunk, window + PAGE_WEIGHT - weight, pair.until)
-            for number, row in pair.rows(window, following - window):
+            found, count = pair.read(window, min(chunk, PAGE_WEIGHT - weight, pair.until - window))
+            following = window + count
+            for number, row in found:
                 rows.append(row)
                 weight += 1 + len(row.groups or ())
                 if weight >= PAGE_WEIGHT:
@@ -133,30 +134,31 @@ class _Pair:
         """How many windows to read at first: few when grouped, since each may fill much of a page."""
         return PAGE_WEIGHT if self.asked.query.group_by is None else CHUNK_WINDOWS
 
-    def rows(self, first: int, count: int) -> Iterator[tuple[int, UsageRow]]:
-        """The rows of `count` windows from number `first` on, with the number of their window."""
+    def read(self, first: int, count: int) -> tuple[Iterator[tuple[int, UsageRow]], int]:
+        """The rows of windows from number `first` on, each with its window's number; and of how many.
+
+        At most `count` windows are looked at.
+        """
         key = self.asked.query.group_by
         definition = self.asked.metric.definition
         source = Source(
             self.tx, definition, self.customer.usage_keys, self.budget, () if key is None else (key,)
         )
-        folded = source.fold(self.windows, first, count)
+        folded, count = source.fold(self.windows, first, count)
         numbers = range(first, first + count) if key is None else sorted(folded)
-        for number in numbers:
-            groups = folded.get(number, {})
-            total = Running()
-            for running in groups.values():
-                total.add(running.tally())
-            yield (
-                number,
-                UsageRow(
-                    customer_id=self.customer.id,
-                    metric=self.asked.metric,
-                    period=self.windows.period_of(number),
-                    value=total.value(definition.aggregation),
-                    groups=None if key is None else self._values(groups),
-                ),
-            )
+        return ((number, self._row(number, folded.get(number, {}))) for number in numbers), count
+
+    def _row(self, number: int, groups: dict[Group, Running]) -> UsageRow:
+        total = Running()
+        for running in groups.values():
+            total.add(running.tally())
+        return UsageRow(
+            customer_id=self.customer.id,
+            metric=self.asked.metric,
+            period=self.windows.period_of(number),
+            value=total.value(self.asked.metric.definition.aggregation),
+            groups=None if self.asked.query.group_by is None else self._values(groups),
+        )
 
     def _values(self, groups: dict[Group, Running]) -> dict[str, Decimal | None]:
         """The value of each group asked for; None where it has no events."""
@@ -182,7 +184,7 @@ def _asked(tx: ReadTx, query: BatchQuery) -> list[_Asked]:
             message = f"billable_metrics[{index}].id: no billable metric has the id {item.metric_id}"
             raise NotFound(f"{message} in this environment")
         if item.group_by is not None:
-            declared_key(metric.definition, (item.group_by,), f"billable_metrics[{index}].group_by.key")
+            check_group_key(metric.definition, (item.group_by,), f"billable_metrics[{index}].group_by.key")
         asked.append(_Asked(index, metric, item))
     return asked
 

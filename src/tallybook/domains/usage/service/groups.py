@@ -9,7 +9,7 @@ from tallybook.domains.usage.model import (
     Group,
     Windows,
     WindowSize,
-    declared_key,
+    check_group_key,
     rank_of,
     windows_of,
 )
@@ -72,7 +72,7 @@ def read_groups(
     keys = customers.get_customer(tx, query.customer_id).usage_keys
     metric = metrics.get_metric(tx, query.metric_id)
     if query.group_key:
-        declared_key(metric.definition, query.group_key, query.key_field)
+        check_group_key(metric.definition, query.group_key, query.key_field)
     period = query.period or current_period(tx, query.customer_id)
     windows = windows_of(period, query.window_size)
     wanted = [query.values.get(name) for name in query.group_key]
@@ -112,7 +112,7 @@ def _plain_page(
     count = min(limit, windows.count - first)
     if count <= 0:
         return [], None
-    folded = source.fold(windows, first, count)
+    folded, count = source.fold(windows, first, count)
     numbers = range(first, first + count)
     empty: Folded = {number: {(): Running()} for number in numbers if number not in folded}
     rows = _rows(windows, {**folded, **empty}, source.definition.aggregation)
@@ -132,7 +132,7 @@ def _grouped_page(
     while first < until:
         if source.budget.is_spent:
             return rows, GroupsCursor(windows.start_of(first), None)
-        folded = source.fold(windows, first, min(chunk, until - first))
+        folded, count = source.fold(windows, first, min(chunk, until - first))
         if skipped is not None and first in folded:
             folded[first] = {
                 group: running
@@ -143,7 +143,7 @@ def _grouped_page(
         if len(rows) > limit:
             last = rows[limit - 1]
             return rows[:limit], GroupsCursor(hour_of(last.period.starting_at), last.group)
-        first += chunk
+        first += count
         chunk, skipped = min(2 * chunk, CHUNK_WINDOWS_MAX), None
     return rows, None
 

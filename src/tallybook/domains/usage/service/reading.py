@@ -1,6 +1,6 @@
-"""Reads cells of one customer and metric and folds them into windows, a stretch of time at a time."""
+"""Reads usage of one customer and metric and folds it into windows, a stretch of time at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tallybook.domains.usage.model import Group, Windows
@@ -14,6 +14,8 @@ CHUNK_WINDOWS = 8
 """How many grouped windows are read at first; each further reading takes twice as many."""
 CELLS_PER_READ = 200
 """So many cells cost a page as much as one more read."""
+QUERY_READS = 10
+"""A query of an SQL metric costs a page as much as so many reads."""
 STRETCH_HOURS = 32 * 24
 FUTURE_HOURS = 26
 """No event is dated more than 24 hours ahead; an hour is added on either side of that."""
@@ -45,17 +47,48 @@ class Source:
     grouping: tuple[str, ...] = ()
     keep: Callable[[Group], bool] | None = None
 
-    def fold(self, windows: Windows, first: int, count: int) -> Folded:
-        """What was used in `count` windows from number `first` on."""
-        folded: Folded = {}
+    def fold(self, windows: Windows, first: int, count: int) -> tuple[Folded, int]:
+        """What was used in windows from number `first` on, and how many of them were looked at.
+
+        Those are `count`, or fewer when the budget of the page does not last for them.
+        """
         self.budget.reads -= 1
-        last = min(first + count, windows.count) - 1
-        for cells in self._stretches(windows, windows.start_of(first), windows.end_of(last)):
-            for cell in cells:
-                if self.keep is None or self.keep(cell.group):
-                    groups = folded.setdefault(windows.index_of(cell.hour), {})
-                    groups.setdefault(cell.group, Running()).add(cell.tally)
-        return folded
+        count = min(count, windows.count - first)
+        if self.definition.sql is not None:
+            return self._query(windows, first, count)
+        folded: Folded = {}
+        for cells in self._stretches(windows, windows.start_of(first), windows.end_of(first + count - 1)):
+            self._add(folded, windows, cells)
+        return folded, count
+
+    def _add(self, folded: Folded, windows: Windows, cells: Iterable[UsageCell]) -> None:
+        for cell in cells:
+            if self.keep is None or self.keep(cell.group):
+                groups = folded.setdefault(windows.index_of(cell.hour), {})
+                groups.setdefault(cell.group, Running()).add(cell.tally)
+
+    def _query(self, windows: Windows, first: int, count: int) -> tuple[Folded, int]:
+        """What an SQL metric gives for each window, asked window by window, of those with events."""
+        folded: Folded = {}
+        for number in self._used_windows(windows, first, count):
+            if self.budget.reads < QUERY_READS and number > first:
+                return folded, number - first
+            self.budget.reads -= QUERY_READS
+            start, end = windows.start_of(number), windows.end_of(number)
+            question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, ())
+            cells = self.tx.usage.read(question)
+            self.budget.reads -= len(cells) // CELLS_PER_READ
+            self._add(folded, windows, cells)
+        return folded, count
+
+    def _used_windows(self, windows: Windows, first: int, count: int) -> list[int]:
+        """The numbers of windows in which the customer has events of whatever kind."""
+        if count == 1:
+            return [first]
+        start = windows.start_of(first)
+        end = min(windows.end_of(first + count - 1), _future(self.tx))
+        hours = self.tx.usage.hours_with_events(self.customer_keys, start, end) if start < end else []
+        return sorted({windows.index_of(hour) for hour in hours})
 
     def _stretches(self, windows: Windows, hour_from: int, hour_until: int) -> Iterator[list[UsageCell]]:
         """The cells of a range, newest stretch first; none reaches over the border of a window.
