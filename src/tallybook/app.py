@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from tallybook.adapters.archive import RawEventStore
+from tallybook.adapters.archive.archiver import Archiver
 from tallybook.adapters.archive.queries import RawQueries
 from tallybook.adapters.clock import SandboxClock, SystemClock
 from tallybook.adapters.log.committer import IngestLimits
@@ -52,6 +53,7 @@ class Tallybook:
     workers: dict[str, Worker]
     meterings: dict[str, Metering | MeteringApart]
     raw_stores: dict[str, RawEventStore] = field(default_factory=dict)
+    archivers: dict[str, Archiver] = field(default_factory=dict)
     new_tokens: dict[str, str] = field(default_factory=dict)
     """Tokens made at this start because none existed, by environment; shown once."""
 
@@ -108,6 +110,8 @@ class Tallybook:
         """Stop the workers, let the meters drain and checkpoint, close every store."""
         for worker in self.workers.values():
             worker.stop()
+        for archiver in self.archivers.values():
+            archiver.stop()
         for metering in self.meterings.values():
             metering.close()
         for store in self.raw_stores.values():
@@ -190,6 +194,8 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     tallybook.environments[name] = environment
     tallybook.meterings[name] = metering
     tallybook.raw_stores[name] = raw_store
+    tallybook.archivers[name] = Archiver(raw_store, name, clock, settings.raw_events_days)
+    tallybook.archivers[name].start()
     tallybook.workers[name] = Worker(environment)
 
 

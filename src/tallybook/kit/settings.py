@@ -14,6 +14,8 @@ EVENTS_WAITING_MAX = 100_000
 SLOW_REQUESTS_WAITING_MAX = 64
 COUNT_MAX = 1_000_000_000
 _COUNTS = range(1, COUNT_MAX + 1)
+_RAW_EVENTS_DAYS = range(35, 36_501)
+"""Repeats are known for 34 days, and events may come as late as that."""
 
 N = TypeVar("N", int, None)
 
@@ -39,6 +41,8 @@ class Settings:
     """So many are taken of one token; None for any number."""
     slow_requests_waiting_max: int = SLOW_REQUESTS_WAITING_MAX
     """So many questions about usage may wait while others are answered."""
+    raw_events_days: int | None = None
+    """So long raw events are kept; None for ever."""
 
 
 def from_environment(
@@ -64,6 +68,7 @@ def from_environment(
         slow_requests_waiting_max=_whole(
             known, "TALLYBOOK_SLOW_REQUESTS_WAITING_MAX", _COUNTS, SLOW_REQUESTS_WAITING_MAX
         ),
+        raw_events_days=_whole(known, "TALLYBOOK_RAW_EVENTS_DAYS", _RAW_EVENTS_DAYS, None),
     )
 
 
