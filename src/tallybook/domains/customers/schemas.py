@@ -20,6 +20,7 @@ from tallybook.kit.http.wire import (
     Uuid,
     or_unset,
 )
+from tallybook.values.errors import Invalid
 
 Alias = Annotated[str, Meta(min_length=1, max_length=128)]
 Aliases = Annotated[list[Alias], Meta(max_length=ALIASES_MAX)]
@@ -80,10 +81,16 @@ class CreateCustomerRequest(Request, frozen=True):
     custom_fields: CustomFields | None = None
 
     def to_draft(self) -> CustomerDraft:
-        """The draft that the service takes."""
+        """The draft that the service takes. Raises Invalid."""
+        aliases = merge_aliases(self.ingest_aliases or (), self.external_id)
+        if len(aliases) > ALIASES_MAX:
+            message = (
+                f"external_id: one more than {ALIASES_MAX} aliases; leave it out, or one of ingest_aliases"
+            )
+            raise Invalid(message)
         return CustomerDraft(
             name=self.name,
-            aliases=merge_aliases(self.ingest_aliases or (), self.external_id),
+            aliases=aliases,
             custom_fields=self.custom_fields or {},
             billing_provider_configurations=[
                 item.to_draft() for item in self.customer_billing_provider_configurations or ()
