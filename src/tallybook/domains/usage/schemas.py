@@ -40,8 +40,7 @@ FILTER_VALUES_MAX = 200
 SIMPLE_LIMIT_DEFAULT = 50
 COMPOUND_LIMIT_DEFAULT = 100
 
-FewValues = Annotated[list[Text], Meta(min_length=1, max_length=FILTER_VALUES_MAX)]
-Values = Annotated[list[Text], Meta(min_length=1)]
+Values = Annotated[list[Text], Meta(min_length=1, max_length=FILTER_VALUES_MAX)]
 
 
 class GroupByRequest(Request, frozen=True):
@@ -51,18 +50,11 @@ class GroupByRequest(Request, frozen=True):
     values: Values | None = None
 
 
-class BatchGroupByRequest(Request, frozen=True):
-    """A simple group key, and the values of it to return for many customers: a limited number."""
-
-    key: Text
-    values: FewValues | None = None
-
-
 class MetricRequest(Request, frozen=True):
     """One metric to ask for."""
 
     id: Uuid
-    group_by: BatchGroupByRequest | None = None
+    group_by: GroupByRequest | None = None
 
     def to_query(self) -> MetricQuery:
         """The question that the service takes."""
