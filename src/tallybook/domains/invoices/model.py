@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from tallybook.rating.model import AccountTerms, InvoiceDraft, InvoiceKind, Line, UsageSlice
 from tallybook.values.cased import CasedEnum
@@ -45,6 +46,20 @@ class RatedFrom:
 
     terms: AccountTerms
     usage: tuple[UsageSlice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalInvoice:
+    """The columns of a stored invoice, which repeat what is in its content."""
+
+    contract_id: str
+    kind: str
+    starting_at: datetime
+    ending_before: datetime
+    issued_at: datetime
+    credit_type_id: str
+    total: Decimal
+    content: Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,16 @@ from typing import Any
 
 import msgspec
 import zstandard
-from sqlalchemy import Column, Index, Integer, LargeBinary, Row, String, Table, insert, select, update
+from sqlalchemy import Column, Index, Integer, LargeBinary, Row, String, Table, func, insert, select, update
 
-from tallybook.domains.invoices.model import Content, Invoice, InvoiceFilter, InvoiceStatus, RatedFrom
+from tallybook.domains.invoices.model import (
+    Content,
+    FinalInvoice,
+    Invoice,
+    InvoiceFilter,
+    InvoiceStatus,
+    RatedFrom,
+)
 from tallybook.kit.db.columns import Document, Exact, Instant, metadata
 from tallybook.kit.db.lists import Place, page
 from tallybook.kit.db.tx import ReadTx, Tx
@@ -72,6 +79,24 @@ def select_rated_from(tx: ReadTx, invoice_id: str) -> RatedFrom | None:
     query = select(invoices.c.rated_from).where(invoices.c.id == invoice_id)
     packed = tx.sql.execute(query).scalar_one_or_none()
     return None if packed is None else msgspec.json.decode(zstandard.decompress(packed), type=RatedFrom)
+
+
+def select_final(tx: ReadTx, invoice_id: str) -> FinalInvoice | None:
+    """A final invoice with the columns that repeat its content."""
+    columns = [invoices.c[name] for name in FinalInvoice.__dataclass_fields__]
+    row = tx.sql.execute(select(*columns).where(invoices.c.id == invoice_id)).one_or_none()
+    return None if row is None else FinalInvoice(**row._asdict())
+
+
+def select_ids(tx: ReadTx, after: str, count: int) -> list[str]:
+    """At most `count` ids of final invoices after one, in order."""
+    query = select(invoices.c.id).where(invoices.c.id > after).order_by(invoices.c.id).limit(count)
+    return list(tx.sql.execute(query).scalars())
+
+
+def count_invoices(tx: ReadTx) -> int:
+    """How many final invoices there are."""
+    return tx.sql.execute(select(func.count()).select_from(invoices)).scalar_one()
 
 
 def select_page(
