@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tallybook.applier import Metering, MeteringApart
@@ -91,6 +91,7 @@ steps = st.lists(
 
 @settings(deadline=None, max_examples=30)
 @given(steps=steps)
+@example(steps=[("send", [1, 1]), ("wait", 34 * 86_400 + 1), ("send", [2])])
 def test_the_search_agrees_with_a_list_of_what_was_sent(steps: list) -> None:
     with tempfile.TemporaryDirectory() as folder:
         play = Play(Path(folder))

@@ -40,8 +40,13 @@ def search(
     for after, until in spans:
         _look(log, ids, state.repeats_between(after + 1, until), (after, until), places)
     for begin in range(first_row, last_row + 1, _ROWS_AT_ONCE):
-        repeats = state.repeats_between(begin, min(begin + _ROWS_AT_ONCE - 1, last_row))
-        rows = [row for row in sorted(repeats) if not any(after < row <= until for after, until in spans)]
+        end = min(begin + _ROWS_AT_ONCE, last_row + 1)
+        repeats = state.repeats_between(begin, end - 1)
+        seen = [range(after + 1, until + 1) for after, until in spans]
+        # More rows may have been told of than were asked for.
+        rows = [
+            row for row in sorted(repeats) if begin <= row < end and not any(row in span for span in seen)
+        ]
         for span in _spans_of(rows):
             _look(log, ids, repeats, span, places)
     return _limited(_read(log, places))

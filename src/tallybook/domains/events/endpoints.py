@@ -33,7 +33,7 @@ async def ingest(environment: Environment, content: Annotated[bytes, IngestEvent
 @post("/v1/events/search", "searchEvents-v1", is_slow=True)
 def search_events(tx: ReadTx, body: SearchEventsRequest) -> list[EventResponse]:
     """Find the events of the last 34 days by transaction id, repeats too, with what they match."""
-    found = service.search_events(tx, body.transaction_ids)
+    found = service.search_events(tx, body.transactionIds)
     fields = service.custom_fields_of(tx, found)
     return [event_to_wire(tx.environment, event, fields) for event in found]
 

@@ -49,10 +49,10 @@ class IngestEvent(Request, frozen=True):
 IngestEvents = Annotated[list[IngestEvent], Meta(min_length=1, max_length=100)]
 
 
-class SearchEventsRequest(Request, frozen=True, rename={"transaction_ids": "transactionIds"}):
+class SearchEventsRequest(Request, frozen=True):
     """Transaction ids to look for."""
 
-    transaction_ids: Annotated[list[str], Meta(max_length=SEARCHED_MAX)]
+    transactionIds: Annotated[list[str], Meta(max_length=SEARCHED_MAX)]  # noqa: N815  # as published
 
 
 class ExploreEventsQuery(PageQuery, frozen=True):
