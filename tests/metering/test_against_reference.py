@@ -3,16 +3,15 @@
 import json
 import tempfile
 from datetime import timedelta
-from decimal import Decimal
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.applier import Metering
-from tallybook.metering.aggregate import aggregate, value_of, without_repeats
+from tallybook.metering.aggregate import aggregate, without_repeats
 from tallybook.metering.cells import ActiveMetric, group_of_text
 from tallybook.metering.event import decode_events
 from tallybook.metering.fold import Folder
@@ -20,10 +19,11 @@ from tallybook.metering.match import stored_groupings
 from tallybook.metering.timestamps import micros_of_texts
 from tallybook.ports import UsageQuestion
 from tallybook.values.event import Event
-from tallybook.values.instant import hour_of, parse_instant
+from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 from tallybook.values.usage import Tally
 from tests.metering.test_metering import NOW, Standing, send, wire
+from tests.reference import assert_cells_agree, logged, plain_json
 
 names = st.sampled_from(["a", "b", "c"])
 numbers = st.one_of(
@@ -49,7 +49,7 @@ events_strategy = st.lists(
 metric_strategy = st.builds(
     MetricDefinition,
     st.just("metric"),
-    st.sampled_from(list(Aggregation)),
+    st.sampled_from([kind for kind in Aggregation if kind is not Aggregation.SQL]),
     st.just("amount"),
     st.sampled_from([ValueFilter(), ValueFilter(in_values=("x",)), ValueFilter(not_in_values=("x",))]),
     st.lists(
@@ -89,27 +89,13 @@ def test_everything_agrees_with_the_reference(
                     metering.register(metric)
                 elif step == "checkpoint":
                     metering._state.checkpoint()
-            logged = [
-                Event(
-                    position=(0, index),
-                    received_at=NOW,
-                    **{**item, "timestamp": parse_instant(item["timestamp"])},
-                )
-                for index, item in enumerate(events)
-            ]
-            kept = without_repeats(logged)
+            kept = without_repeats(logged(item, (0, index), NOW) for index, item in enumerate(events))
+            ours = [event for event in kept if event.customer_id in "ab"]
+            window = (NOW - timedelta(hours=5), NOW)
             for grouping in ((), *metric.group_keys):
                 hours = (hour_of(NOW) - 5, hour_of(NOW))
                 cells = metering.read(UsageQuestion(metric, frozenset("ab"), *hours, grouping))
-                window = (NOW - timedelta(hours=5), NOW)
-                ours = [event for event in kept if event.customer_id in "ab"]
-                expected = aggregate(metric, ours, *window, grouping)
-                groups = {cell.group for cell in cells}
-                assert groups == set(expected)
-                for group, tally in expected.items():
-                    merged = reduce(Tally.merge, (cell.tally for cell in cells if cell.group == group))
-                    assert value_of(metric.aggregation, merged) == value_of(metric.aggregation, tally)
-                    assert merged.count == tally.count
+                assert_cells_agree(cells, metric, ours, window, grouping)
         finally:
             # An example may end inside a draw; the threads must end before their folder does.
             metering.close()
@@ -152,7 +138,7 @@ several_metrics = st.lists(
     st.builds(
         MetricDefinition,
         st.uuids().map(str),
-        st.sampled_from(list(Aggregation)),
+        st.sampled_from([kind for kind in Aggregation if kind is not Aggregation.SQL]),
         st.sampled_from(["amount", "size"]),
         st.sampled_from([ValueFilter(), ValueFilter(in_values=("x",)), ValueFilter(not_in_values=("x",))]),
         st.sampled_from(
@@ -163,17 +149,6 @@ several_metrics = st.lists(
     min_size=1,
     max_size=5,
 )
-
-
-def plain_json(value: object) -> str:
-    """JSON in which decimals are numbers."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{plain_json(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(plain_json, value)) + "]"
-    return json.dumps(value)
 
 
 def folded(events: list[dict], metrics: list[MetricDefinition], kept: list[bool], cut: int) -> dict:
@@ -190,12 +165,12 @@ def folded(events: list[dict], metrics: list[MetricDefinition], kept: list[bool]
     return taken
 
 
-def referred(logged: list[Event], metrics: list[MetricDefinition]) -> dict:
+def referred(counted: list[Event], metrics: list[MetricDefinition]) -> dict:
     """The same by the reference, one event at a time."""
     expected: dict[tuple, Tally] = {}
     for number, metric in enumerate(metrics):
         for grouping, members in enumerate(stored_groupings(metric)):
-            for event in logged:
+            for event in counted:
                 window = (event.timestamp, event.timestamp + timedelta(microseconds=1))
                 for group, tally in aggregate(metric, [event], *window, members).items():
                     place = (number, grouping, event.customer_id, hour_of(event.timestamp), group)
@@ -209,16 +184,30 @@ def test_folding_many_at_once_agrees_with_the_reference(
     events: list[dict], metrics: list[MetricDefinition], kept: list[bool], cut: int
 ) -> None:
     events = [{"transaction_id": str(number), **event} for number, event in enumerate(events)]
-    logged = [
-        Event(
-            position=(1, index) if index < cut else (2, index - cut),
-            received_at=NOW,
-            **{**item, "timestamp": parse_instant(item["timestamp"])},
-        )
+    counted = [
+        logged(item, (1, index) if index < cut else (2, index - cut), NOW)
         for index, item in enumerate(events)
         if kept[index]
     ]
-    assert folded(events, metrics, kept, cut) == referred(logged, metrics)
+    assert folded(events, metrics, kept, cut) == referred(counted, metrics)
+
+
+@pytest.mark.parametrize("name", ['a "quoted" name', "back\\slash", "line\n", "\x1f", "🙂"])
+def test_properties_of_any_name_are_metered(tmp_path: Path, name: str) -> None:
+    """One metric on such a property once made every request of its environment fail."""
+    metric = MetricDefinition("m", Aggregation.SUM, name, group_keys=((name,),))
+    metering = Metering(tmp_path, Standing())
+    metering.register(metric)
+    for number in range(2):
+        send(metering, [wire(number, properties={name: 3, "other": 4})])
+    (cell,) = metering.read(UsageQuestion(metric, None, 0, hour_of(NOW) + 1, (name,)))
+    assert (cell.group, cell.tally.sum) == (("3",), 6)
+    metering.close()
+    metering = Metering(tmp_path, Standing())
+    more = MetricDefinition("n", Aggregation.COUNT, property_filters=(PropertyFilter(name, exists=True),))
+    (cell,) = metering.read(UsageQuestion(more, None, 0, hour_of(NOW) + 1))
+    assert cell.tally.count == 2
+    metering.close()
 
 
 def test_sums_beyond_64_bits_are_exact() -> None:

@@ -5,6 +5,7 @@ skipped. Rules: metering.md 1.1, 1.2; design decisions 1, 3, 4, 10.
 """
 
 import json
+import re
 import types
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ FUTURE = 24 * HOUR
 _PAST_MICROS = PAST // timedelta(microseconds=1)
 _FUTURE_MICROS = FUTURE // timedelta(microseconds=1)
 _DECODERS_KEPT = 64
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _GREAT_INTEGER = "Integer value out of range"
 
 Wanted = tuple[str, ...]
@@ -104,7 +106,7 @@ def decode_events(body: bytes, wanted: Wanted = ()) -> Batch:
 def reread_events(body: bytes, wanted: Wanted) -> Columns:
     """The events in a body that was accepted, without ids and timestamps."""
     try:
-        if not (body.isascii() and body.count(b":") <= PROPERTIES_MAX):
+        if not (body.isascii() and body.count(b":") <= PROPERTIES_MAX and _can_be_picked_out(wanted)):
             return decode_events(body, wanted).columns
         events = _reader(wanted)[3].decode(body)
     except msgspec.ValidationError:
@@ -213,7 +215,8 @@ def _events(body: bytes, wanted: Wanted) -> list[Any]:
     try:
         # Skipped text is not checked to be UTF-8, nor are skipped properties counted; 2,001 of them
         # need as many colons.
-        if (body.isascii() or str(body, "utf-8")) and body.count(b":") <= PROPERTIES_MAX:
+        is_safe = (body.isascii() or str(body, "utf-8")) and body.count(b":") <= PROPERTIES_MAX
+        if is_safe and _can_be_picked_out(wanted):
             decoded: list[Any] = _reader(wanted)[0].decode(body)
         else:
             decoded = _pick(_EVERYTHING.decode(body), wanted)
@@ -284,6 +287,12 @@ _EVERYTHING = msgspec.json.Decoder(_ALL_OF_THEM, float_hook=_number)
 
 
 @lru_cache(maxsize=_DECODERS_KEPT)
+def _can_be_picked_out(wanted: Wanted) -> bool:
+    """Whether a decoder can be told these names: it takes none that JSON must escape."""
+    return not any(map(_ESCAPED.search, wanted))
+
+
+@lru_cache(maxsize=_DECODERS_KEPT)
 def _reader(wanted: Wanted) -> tuple[Any, tuple[str, ...], Any, Any]:
     """A decoder of events with nothing but the wanted properties, their attributes, their type.
 
@@ -293,7 +302,7 @@ def _reader(wanted: Wanted) -> tuple[Any, tuple[str, ...], Any, Any]:
     properties = msgspec.defstruct(
         "Properties",
         [(name, Any, None) for name in names],
-        rename=dict(zip(names, wanted, strict=True)),
+        rename=dict(zip(names, wanted, strict=True)) if _can_be_picked_out(wanted) else None,
         gc=False,
     )
     decoder = msgspec.json.Decoder(_list_of(_event_type(properties)), float_hook=_number)
