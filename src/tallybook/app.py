@@ -34,6 +34,7 @@ from tallybook.kit.rate_limit import RateLimit
 from tallybook.kit.settings import Settings
 from tallybook.kit.vault import Vault
 from tallybook.operations import all_operations
+from tallybook.upkeep.switch import finish as finish_rebuild
 from tallybook.values.errors import Conflict, Invalid, Unavailable
 from tallybook.worker import Worker
 
@@ -56,6 +57,7 @@ class Tallybook:
     archivers: dict[str, Archiver] = field(default_factory=dict)
     new_tokens: dict[str, str] = field(default_factory=dict)
     """Tokens made at this start because none existed, by environment; shown once."""
+    free_bytes_min: int = FREE_BYTES_MIN
 
     def application(self) -> Application:
         """The ASGI application that serves this installation."""
@@ -99,7 +101,7 @@ class Tallybook:
             fault = metering.fault()
             if fault is not None:
                 return f"{name}: events are not taken: {fault}"
-        if free < FREE_BYTES_MIN:
+        if free < self.free_bytes_min:
             return f"The disk of the data folder is full: {free} bytes are free; make room on it."
         return None
 
@@ -168,6 +170,7 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
         clock = SandboxClock(tallybook.control, name)
         if settings.sandbox_now is not None:
             _start_at(clock, settings.sandbox_now)
+    finish_rebuild(folder)
     engine = open_sqlite(folder / "catalogue.db")
     migrate_catalogue(engine)
     # Tests of a price model in the sandbox need no second core; production's usage does.

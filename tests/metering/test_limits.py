@@ -1,7 +1,7 @@
-"""Every documented limit at its edge, over HTTP: what is just allowed, and what is just not."""
+"""Every documented limit of ingest at its edge, over HTTP: what is just allowed, and what is just not."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,101 +9,24 @@ import pytest
 
 from tallybook.kit.http.application import BODY_LIMIT
 from tallybook.metering.event import EVENTS_MAX, NESTING_MAX, PROPERTIES_MAX
+from tests.metering.over_http import (
+    MICROSECOND,
+    NEWEST,
+    OLDEST,
+    SECOND,
+    accepted,
+    assert_not_taken,
+    assert_taken,
+    create_customer,
+    create_metric,
+    event,
+    raw,
+    send,
+    server_sees,
+    value,
+    with_properties,
+)
 from tests.support import NOW, Server, assert_refused, serving
-
-DAY = datetime(2026, 1, 15, tzinfo=UTC)
-WHOLE_DAY = {"starting_on": DAY.isoformat(), "ending_before": (DAY + timedelta(days=1)).isoformat()}
-SECOND = timedelta(seconds=1)
-MICROSECOND = timedelta(microseconds=1)
-OLDEST = NOW - timedelta(days=34)
-NEWEST = NOW + timedelta(hours=24)
-
-
-def event(number: object, **changes: Any) -> dict[str, Any]:
-    known = {
-        "transaction_id": f"t-{number}",
-        "customer_id": "somebody",
-        "event_type": "call",
-        "timestamp": "2026-01-15T10:00:00Z",
-    }
-    return {**known, **changes}
-
-
-def send(server: Server, *events: dict[str, Any]) -> Any:
-    return server.post("/v1/ingest", list(events))
-
-
-def raw(server: Server, body: str | bytes) -> Any:
-    headers = {"content-type": "application/json"}
-    return server.request("POST", "/v1/ingest", content=body, headers=headers)
-
-
-def with_properties(properties: str, number: object = 0) -> str:
-    return json.dumps([event(number, properties="HERE")]).replace('"HERE"', properties)
-
-
-def accepted(server: Server) -> int:
-    """How many events were taken so far, repeats too."""
-    status = server.get("/tallybook/v1/usage/status").json()["data"]
-    return status["events_accepted"] + status["events_duplicate"]
-
-
-def assert_taken(server: Server, *events: dict[str, Any]) -> None:
-    before = accepted(server)
-    answer = send(server, *events)
-    assert answer.status_code == 200, answer.text
-    assert answer.json() == {}
-    server_sees(server)
-    assert accepted(server) == before + len(events)
-
-
-def assert_not_taken(server: Server, named: str, *events: dict[str, Any]) -> None:
-    before = accepted(server)
-    assert_refused(send(server, *events), 400, named)
-    server_sees(server)
-    assert accepted(server) == before
-
-
-def server_sees(server: Server) -> None:
-    """Wait, as every read does, until what was acknowledged is applied."""
-    metric = server.tallybook.environments["sandbox"].usage
-    while metric.status()["lag"]:
-        pass
-
-
-def create_metric(server: Server, aggregation: str, key: str | None = None, **given: Any) -> str:
-    names = [*([key] if key else []), *(name for names in given.get("group_keys", ()) for name in names)]
-    shape = {
-        "name": "m",
-        "aggregation_type": aggregation,
-        "aggregation_key": key,
-        "property_filters": [{"name": name} for name in names],
-        **given,
-    }
-    answer = server.post("/v1/billable-metrics/create", shape)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]["id"]
-
-
-def create_customer(server: Server, *aliases: str, name: str = "A") -> str:
-    answer = server.post("/v1/customers", {"name": name, "ingest_aliases": list(aliases)})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]["id"]
-
-
-def value(server: Server, customer: str, metric: str, **bounds: str) -> Any:
-    question = {
-        "window_size": "NONE",
-        "customer_ids": [customer],
-        "billable_metrics": [{"id": metric}],
-        **WHOLE_DAY,
-        **bounds,
-    }
-    answer = server.post("/v1/usage", question)
-    assert answer.status_code == 200, answer.text
-    (row,) = server.exact(answer)["data"]
-    return row["value"]
-
 
 # Events in a request
 
@@ -447,83 +370,3 @@ def test_numbers_have_at_most_100_digits_on_either_side_of_the_point(
     assert raw(shared_server, body).status_code == 200
     shown = value(shared_server, customer, metric)
     assert shown == (shown.__class__("1e-100") if total is None else total)
-
-
-# Lists, names and values
-
-
-def test_pages_have_at_most_100_entries(server: Server) -> None:
-    for number in range(101):
-        create_customer(server, name=f"c{number}")
-    page = server.get("/v1/customers", params={"limit": 100}).json()
-    assert len(page["data"]) == 100
-    rest = server.get("/v1/customers", params={"limit": 1, "next_page": page["next_page"]}).json()
-    assert (len(rest["data"]), rest["next_page"]) == (1, None)
-    for limit in ("0", "101", "-1", "1.5", "x"):
-        assert_refused(server.get("/v1/customers", params={"limit": limit}), 400, "limit")
-
-
-def test_custom_field_values_have_at_most_200_characters(server: Server) -> None:
-    server.client.v1.custom_fields.add_key(entity="customer", key="k", enforce_uniqueness=False)
-    for letter in ("x", "é", "\U0001f600"):
-        taken = server.post("/v1/customers", {"name": "A", "custom_fields": {"k": letter * 200}})
-        assert taken.status_code == 200, taken.text
-        refused = server.post("/v1/customers", {"name": "A", "custom_fields": {"k": letter * 201}})
-        assert refused.status_code == 400, refused.text
-        assert "custom_fields" in refused.json()["message"]
-
-
-@pytest.fixture
-def grouped(server: Server) -> tuple[Server, str, str]:
-    """A customer with 201 groups of one event each, and the metric that groups."""
-    metric = create_metric(server, "COUNT", group_keys=[["g"], ["g", "h"]])
-    customer = create_customer(server, "somebody")
-    names = [f"v{number:03}" for number in range(201)]
-    for start in range(0, 201, 100):
-        events = [event(name, properties={"g": name, "h": "x"}) for name in names[start : start + 100]]
-        assert send(server, *events).status_code == 200
-    return server, customer, metric
-
-
-def test_a_batch_groups_by_at_most_200_values(grouped: tuple[Server, str, str]) -> None:
-    server, customer, metric = grouped
-    names = [f"v{number:03}" for number in range(201)]
-
-    def ask(values: list[str] | None) -> Any:
-        by = {"key": "g"} if values is None else {"key": "g", "values": values}
-        question = {
-            "window_size": "NONE",
-            "customer_ids": [customer],
-            "billable_metrics": [{"id": metric, "group_by": by}],
-            **WHOLE_DAY,
-        }
-        return server.post("/v1/usage", question)
-
-    groups = ask(names[:200]).json()["data"][0]["groups"]
-    assert (len(groups), set(groups.values())) == (200, {1})
-    assert_refused(ask(names), 400, "billable_metrics[0].group_by.values")
-    assert_refused(ask([]), 400, "billable_metrics[0].group_by.values")
-    unasked = ask(None).json()["data"][0]
-    assert list(unasked["groups"]) == names[:200]
-    assert unasked["value"] == 201
-
-
-def test_groups_are_filtered_by_at_most_200_values_in_all(grouped: tuple[Server, str, str]) -> None:
-    server, customer, metric = grouped
-    names = [f"v{number:03}" for number in range(201)]
-
-    def ask(filters: dict[str, list[str]]) -> Any:
-        question = {
-            "customer_id": customer,
-            "billable_metric_id": metric,
-            "window_size": "NONE",
-            "group_key": ["g", "h"],
-            "group_filters": filters,
-            **WHOLE_DAY,
-        }
-        return server.post("/v1/usage/groups", question, params={"limit": 100})
-
-    assert len(ask({"g": names[:199], "h": ["x"]}).json()["data"]) == 100
-    assert ask({"g": names[:200]}).status_code == 200
-    assert_refused(ask({"g": names[:200], "h": ["x"]}), 400, "group_filters")
-    assert_refused(ask({"g": names}), 400, "group_filters")
