@@ -179,6 +179,17 @@ def test_an_sql_metric_is_asked_for_from_the_start_of_each_period() -> None:
     assert plan(two_months(Aggregation.MAX)) == (UsageNeed("m", (), january, march, (change, february)),)
 
 
+def test_a_service_period_is_asked_for_in_one_piece() -> None:
+    january, swap, february = (hour_of(at) for at in (FIRST, day(16), FEBRUARY.starting_at))
+    prices = [entry(1), entry(2, day(10), added=1), entry(3, day(20), added=2)]
+    assert plan(sql(product(prices))) == (UsageNeed("m", (), january, february, ()),)
+    swapped = product(prices, (None, once("a")), (day(16), hourly("b")))
+    assert plan(sql(swapped, a=SQL, b=SQL)) == (
+        UsageNeed("a", (), january, february, (swap,)),
+        UsageNeed("b", (), january, february, (hour_of(day(10)), swap, hour_of(day(20)))),
+    )
+
+
 def test_each_period_is_rated_from_its_own_answer_alone() -> None:
     """Two contracts, months from the 1st and from the 10th: 4 + 6 and 9, whatever order they come in."""
     agreed = account(product([entry(1)], (None, hourly())), m=SQL)

@@ -15,7 +15,7 @@ from tallybook.rating.model import (
     UsageSlice,
     UsageSpan,
 )
-from tallybook.rating.segments import TermsWindow, priced_windows, terms_windows
+from tallybook.rating.segments import TermsWindow, deferred_stretches, priced_windows, terms_windows
 from tallybook.rating.statements import StatementSchedule, statement_periods
 from tallybook.rating.usage_lines import Series, SeriesKey, grouping_of, usage_lines
 from tallybook.values.instant import hour_of, later_by
@@ -46,12 +46,10 @@ def plan(account: AccountTerms) -> tuple[UsageNeed, ...]:
     for contract in account.contracts:
         for product in contract.products:
             for period in contract.periods:
-                windows = terms_windows(product, period)
-                edges = _edges(period, product, windows)
-                for window in windows:
-                    metric_id = window.terms.billable_metric_id
+                for part, edges in _measured(account, product, period):
+                    metric_id = part.terms.billable_metric_id
                     if metric_id is not None:
-                        series = metric_id, grouping_of(window.terms)
+                        series = metric_id, grouping_of(part.terms)
                         key = series, period if _counts_anew(account, metric_id) else None
                         borders.setdefault(key, set()).update(edges)
     needs = []
@@ -66,11 +64,27 @@ def _counts_anew(account: AccountTerms, metric_id: str) -> bool:
     return account.aggregations.get(metric_id) is Aggregation.SQL
 
 
-def _edges(period: Period, product: PricedProduct, windows: Sequence[TermsWindow]) -> set[int]:
-    """The hours at which something about a product changes in a period, its ends included."""
-    periods = [period, *(window.period for window in windows)]
-    for parts in priced_windows(product, windows).values():
-        periods.extend(part.period for part in parts)
+def _measured(
+    account: AccountTerms, product: PricedProduct, period: Period
+) -> Iterator[tuple[TermsWindow, set[int]]]:
+    """The parts of a period in which something of a product is measured, and at which hours.
+
+    These are the hours at which its terms or rates change, and the ends of the period; of what is
+    measured once for the whole of a stretch, only the ends.
+    """
+    windows = terms_windows(product, period)
+    deferred = deferred_stretches(windows, account.aggregations)
+    for stretch in deferred:
+        yield stretch, _hours([period, stretch.period])
+    cut = [period, *(window.period for window in windows)]
+    cut += [part.period for parts in priced_windows(product, windows).values() for part in parts]
+    edges = _hours(cut)
+    for window in windows:
+        if not any(stretch.period.contains(window.period.starting_at) for stretch in deferred):
+            yield window, edges
+
+
+def _hours(periods: Iterable[Period]) -> set[int]:
     return {hour_of(edge) for item in periods for edge in (item.starting_at, item.ending_before)}
 
 
