@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import mmap
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallybook.applier import Metering
+from tallybook.metering import fingerprints
 from tallybook.metering.event import Batch, accept_events, accept_timestamps, reread_events
 from tallybook.metering.fingerprints import Fingerprints
 from tallybook.metering.kinds import Triples
@@ -353,18 +355,54 @@ def test_fingerprints_behave_like_a_set(batches: list[list[int]]) -> None:
         max_size=25,
     ),
     st.sampled_from([16, 64, 300]),
+    st.sampled_from([16, 8_192]),
+    st.integers(0, 12),
 )
 def test_fingerprints_are_remembered_for_34_days_while_the_table_grows(
-    batches: list[tuple[list[int], int]], slots: int
+    batches: list[tuple[list[int], int]], slots: int, lines: int, jump: int
 ) -> None:
-    table, accepted, second = Fingerprints(slots), {}, 1_700_000_000
-    for numbers, pause in batches:
-        second += pause
+    accepted, second = {}, 1_700_000_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "_SEGMENT_LINES", lines)
+        if lines < 8_192:
+            # Tables of many small segments, moved one at a time.
+            for name, value in (("_HASTE", 0), ("_FULL_PERCENT", 50), ("_FRESH_PERCENT", 30)):
+                patch.setattr(fingerprints, name, value)
+        check_fingerprints(batches, slots, jump, accepted, second)
+
+
+def check_fingerprints(
+    batches: list[tuple[list[int], int]], slots: int, jump: int, accepted: dict[int, int], second: int
+) -> None:
+    table = Fingerprints(slots)
+    for index, (numbers, pause) in enumerate(batches):
+        # Seconds are kept modulo 48.5 days: what was forgotten long ago must not seem young again.
+        second += pause + (2**22 + 1_000 if index == jump else 0)
         packed = b"".join(xxhash.xxh3_128_digest(str(number).encode()) for number in numbers)
         for number, new in zip(numbers, table.admit(packed, second).tolist(), strict=True):
             assert new is (number not in accepted or accepted[number] + 34 * 86_400 <= second)
             if new:
                 accepted[number] = second
+        within = {number: at for number, at in accepted.items() if second - at < 34 * 86_400}
+        packed = b"".join(xxhash.xxh3_128_digest(str(number).encode()) for number in within)
+        assert table.seconds_of(packed).tolist() == list(within.values())
+        assert table.seconds_of(xxhash.xxh3_128_digest(b"never")).tolist() == [-1]
+        assert len(table) >= len(within)
+
+
+def test_a_growing_table_costs_less_than_20_bytes_an_id_at_any_time() -> None:
+    source, table = np.random.default_rng(5), Fingerprints()
+    before = resident()
+    for count in range(20_000, 3_000_001, 20_000):
+        table.admit(source.bytes(16 * 20_000), 1_700_000_000)
+        if count >= 600_000:
+            assert resident() - before < count * 20 + 8_000_000
+    assert len(table) == 3_000_000
+
+
+def resident() -> int:
+    """Bytes of memory that this process occupies."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def test_a_table_restored_in_one_go_knows_what_was_accepted() -> None:

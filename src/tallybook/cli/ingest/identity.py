@@ -18,7 +18,7 @@ _CONTENT = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 class Identity:
-    """Gives ids to events in input order. Holds about 25 bytes per distinct event, never its content."""
+    """Gives ids to events in input order. Holds about 20 bytes per distinct event, never its content."""
 
     def __init__(self) -> None:
         self._seen = Fingerprints()
