@@ -21,6 +21,7 @@ from tallybook.adapters.archive.archiver import Archiver
 from tallybook.adapters.archive.queries import RawQueries
 from tallybook.adapters.clock import SandboxClock, SystemClock
 from tallybook.adapters.log.committer import IngestLimits
+from tallybook.adapters.routing import RoutedUsage
 from tallybook.adapters.sql.engine import open_sqlite
 from tallybook.adapters.sql.migrate import migrate_catalogue, migrate_control
 from tallybook.applier import Metering, MeteringApart
@@ -187,7 +188,7 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
         name=name,
         engine=engine,
         clock=clock,
-        usage=metering,
+        usage=RoutedUsage(metering, raw_store),
         raw=RawQueries(metering, raw_store),
         events=metering,
         vault=vault,

@@ -70,16 +70,27 @@ class Source:
     def _query(self, windows: Windows, first: int, count: int) -> tuple[Folded, int]:
         """What an SQL metric gives for each window, asked window by window, of those with events."""
         folded: Folded = {}
-        for number in self._used_windows(windows, first, count):
+        used = self._used_windows(windows, first, count)
+        for number in used:
             if self.budget.reads < QUERY_READS and number > first:
-                return folded, number - first
-            self.budget.reads -= QUERY_READS
-            start, end = windows.start_of(number), windows.end_of(number)
-            question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, ())
-            cells = self.tx.usage.read(question)
-            self.budget.reads -= len(cells) // CELLS_PER_READ
-            self._add(folded, windows, cells)
+                count = number - first
+                break
+            self._add(folded, windows, self._ask(windows, number))
+        idle = sorted(set(range(first, first + count)).difference(used)) if not self.grouping else []
+        # A query such as COUNT(*) + 1 gives something for no events too, and the same everywhere.
+        for cell in self._ask(windows, idle[0]) if idle else []:
+            for number in idle:
+                folded[number] = {(): Running()}
+                folded[number][()].add(cell.tally)
         return folded, count
+
+    def _ask(self, windows: Windows, number: int) -> list[UsageCell]:
+        """What an SQL metric gives for one window."""
+        start, end = windows.start_of(number), windows.end_of(number)
+        question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, ())
+        cells = self.tx.usage.read(question)
+        self.budget.reads -= QUERY_READS + len(cells) // CELLS_PER_READ
+        return cells
 
     def _used_windows(self, windows: Windows, first: int, count: int) -> list[int]:
         """The numbers of windows in which the customer has events of whatever kind."""
