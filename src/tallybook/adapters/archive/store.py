@@ -137,6 +137,8 @@ class RawEventStore:
 def _open(archive: Path, spill: Path) -> "duckdb.DuckDBPyConnection":
     import duckdb  # noqa: PLC0415  # only where raw events are asked for
 
+    from tallybook.adapters.sql_metrics.numbers import install  # noqa: PLC0415  # the same
+
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -151,6 +153,7 @@ def _open(archive: Path, spill: Path) -> "duckdb.DuckDBPyConnection":
             "python_enable_replacements": False,
         },
     )
+    install(connection)
     for statement in (
         "SET GLOBAL TimeZone = 'UTC'",
         f"SET allowed_directories = [{quoted(str(archive))}]",

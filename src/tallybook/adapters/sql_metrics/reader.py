@@ -1,0 +1,280 @@
+"""Reads the running value of an SQL metric and tells how much it rose in each stretch of time.
+
+With V(t) for the value of the query over the events of [hour_from, t), a cell holds V(b) - V(a) for its
+stretch [a, b) (metering.md 2.8). V(hour_from) counts as 0, so that the cells of a question add up to
+the value over all of it, also where a query gives something for no events at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, Any
+
+from tallybook.adapters.archive.manifest import RawScope
+from tallybook.values.errors import Invalid, Unavailable
+from tallybook.values.instant import format_instant, instant_of_micros
+from tallybook.values.quantity import ZERO, add, plain, subtract
+from tallybook.values.usage import Tally, UsageCell
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tallybook.adapters.archive.store import RawEventStore
+    from tallybook.metering.sql import Digits, Needs, Program, SqlMetric
+    from tallybook.ports import UsageQuestion
+
+HOUR_MICROS = 3_600_000_000
+TIME_LIMIT = timedelta(seconds=30)
+GROUPS_MAX = 100_000
+ROWS_AT_ONCE = 4_000_000
+"""Stretches are evaluated together as long as they see no more rows than this in all."""
+_FETCHED = 10_000
+
+Group = tuple[str | None, ...]
+Values = dict[Group, Decimal]
+
+
+class SqlMetricReader:
+    """Reads SQL metrics over raw events; sees every event acknowledged before a call began."""
+
+    def __init__(self, raw: RawEventStore, time_limit: timedelta = TIME_LIMIT) -> None:
+        self._raw = raw
+        self._time_limit = time_limit
+
+    def read(self, question: UsageQuestion) -> list[UsageCell]:
+        """Increments of the running value, ordered by customer key, hour, group; none of zero.
+
+        The customer's keys are taken together and told as the least of them; None asks for every key
+        by itself. `grouping` names output columns of the query; the others are summed away. The tally
+        holds the increment in `sum`; its count only says that there is one. Raises Invalid when the
+        query cannot be computed exactly or has too many groups, Unavailable when it takes too long.
+        """
+        keys = question.customer_keys
+        if keys is None:
+            return [cell for key in self._keys(question) for cell in self._cells(question, frozenset({key}))]
+        return self._cells(question, keys) if keys else []
+
+    def _scope(self, question: UsageQuestion, keys: frozenset[str] | None) -> RawScope:
+        return RawScope(keys, question.hour_from * HOUR_MICROS, question.hour_until * HOUR_MICROS)
+
+    def _keys(self, question: UsageQuestion) -> list[str]:
+        with self._raw.events(self._scope(question, None)) as connection:
+            rows = connection.execute("SELECT DISTINCT customer_id FROM raw_events ORDER BY customer_id")
+            return [key for (key,) in rows.fetchall()]
+
+    def _cells(self, question: UsageQuestion, keys: frozenset[str]) -> list[UsageCell]:
+        if question.hour_from >= question.hour_until:
+            return []
+        metric = _checked(question.metric.sql or "")
+        groups = [_place(metric, name) for name in question.grouping]
+        borders = question.borders or tuple(range(question.hour_from, question.hour_until + 1))
+        key = min(keys)
+        cells = []
+        with self._raw.events(self._scope(question, keys)) as connection:
+            run = Run(connection, metric, groups, question, self._time_limit)
+            for stretch, increments in run.increments(borders):
+                cells += [
+                    UsageCell(key, borders[stretch], group, Tally(count=1, sum=increments[group]))
+                    for group in sorted(increments, key=_order)
+                    if increments[group]
+                ]
+        return cells
+
+
+def _order(group: Group) -> list[tuple[bool, str]]:
+    return [(text is None, text or "") for text in group]
+
+
+def _place(metric: SqlMetric, name: str) -> int:
+    if name not in metric.columns:
+        known = ", ".join(metric.columns) or "none"
+        raise Invalid(f"group_key: {name!r} is no output column of the metric's query; its columns: {known}")
+    return metric.columns.index(name)
+
+
+@lru_cache(maxsize=256)
+def _checked(sql: str) -> SqlMetric:
+    from tallybook.metering.sql import check_sql  # noqa: PLC0415 - slow to load, and few need it
+
+    return check_sql(sql)
+
+
+class Run:
+    """One question on one connection."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        metric: SqlMetric,
+        groups: list[int],
+        question: UsageQuestion,
+        time_limit: timedelta,
+    ) -> None:
+        self._connection = connection
+        self._metric = metric
+        self._groups = groups
+        self._id = question.metric.id
+        self._time_limit = time_limit
+
+    def increments(self, borders: Sequence[int]) -> list[tuple[int, Values]]:
+        """How much each group rose in each stretch between neighbouring borders, where any did."""
+        with self._limited():
+            program = self._prepare(borders)
+            if program.adds_up:
+                told = list(self._values(program.changes_statement(self._groups)))
+                self._count_groups(group for _, values in told for group in values)
+                return told
+            return list(self._rises(program))
+
+    def _prepare(self, borders: Sequence[int]) -> Program:
+        """Fill the table `parts` with what the query's first level makes of each stretch."""
+        from tallybook.metering import sql  # noqa: PLC0415
+
+        connection = self._connection
+        needs = sql.needs_of(self._metric)
+        connection.execute(sql.texts_statement(self._metric, needs, _stretch(borders)))
+        program = sql.Program(self._metric, needs, self._digits(needs))
+        connection.execute(program.parts_statement())
+        return program
+
+    def _digits(self, needs: Needs) -> dict[str, Digits]:
+        from tallybook.metering import sql  # noqa: PLC0415
+
+        if not needs.numbers:
+            return {}
+        row = self._connection.execute(sql.digits_statement(needs)).fetchone() or ()
+        digits = {
+            name: sql.Digits(row[2 * place], row[2 * place + 1]) for place, name in enumerate(needs.numbers)
+        }
+        for name, found in digits.items():
+            if found.whole + found.decimals > sql.DIGITS_MAX:
+                raise Invalid(
+                    f"billable metric {self._id}: the numbers of properties.{name} have up to {found.whole} "
+                    f"digits and {found.decimals} decimals, more than {sql.DIGITS_MAX} together; "
+                    "filter such events out by WHERE"
+                )
+        return digits
+
+    def _rises(self, program: Program) -> Iterator[tuple[int, Values]]:
+        """Differences of the running values at the ends of all stretches that hold events."""
+        (count,) = self._connection.execute("SELECT count(*) FROM parts").fetchone() or (0,)
+        rows = self._connection.execute("SELECT DISTINCT h FROM parts ORDER BY h").fetchall()
+        bounds = sorted({0} | {bound for (bound,) in rows})
+        before: Values = {}
+        at_once = max(1, ROWS_AT_ONCE // max(1, count))
+        for first in range(0, len(bounds), at_once):
+            some = bounds[first : first + at_once]
+            known = dict(self._values(program.values_statement(some, self._groups)))
+            for bound in some:
+                values = known.get(bound, {})
+                rises = {group: subtract(value, before.get(group, ZERO)) for group, value in values.items()}
+                for group in before.keys() - values.keys():
+                    rises[group] = subtract(ZERO, before[group])
+                yield bound, rises
+                before = values
+
+    def _values(self, statement: str) -> Iterator[tuple[int, Values]]:
+        """The rows of a statement by their first column, which they are ordered by."""
+        cursor = self._connection.execute(statement)
+        bound, values = -1, Values()
+        kinds = [self._metric.groups[place].kind.name for place in self._groups]
+        while rows := cursor.fetchmany(_FETCHED):
+            for row in rows:
+                if row[0] != bound:
+                    if values:
+                        yield bound, values
+                    bound, values = row[0], {}
+                group = tuple(_text(value, kind) for value, kind in zip(row[1:-1], kinds, strict=True))
+                values[group] = add(values[group], row[-1]) if group in values else row[-1]
+                if len(values) > GROUPS_MAX:
+                    raise self._too_many()
+        if values:
+            yield bound, values
+
+    def _count_groups(self, groups: Iterator[Group]) -> None:
+        if len(set(groups)) > GROUPS_MAX:
+            raise self._too_many()
+
+    def _too_many(self) -> Invalid:
+        return Invalid(
+            f"billable metric {self._id}: its query gives more than {GROUPS_MAX} groups; group by columns "
+            "with fewer values"
+        )
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Interrupt what takes too long, and say what went wrong in terms of the metric."""
+        import duckdb  # noqa: PLC0415
+
+        alarm = _Alarm(self._connection, self._time_limit)
+        try:
+            yield
+        except duckdb.InterruptException:
+            seconds = int(self._time_limit.total_seconds())
+            raise Unavailable(
+                f"billable metric {self._id}: its query took longer than {seconds} s; ask for a shorter "
+                "time or wider windows, or make the query simpler"
+            ) from None
+        except duckdb.OutOfMemoryException:
+            raise Unavailable(
+                f"billable metric {self._id}: its query needs more memory than it may use; ask for a "
+                "shorter time, or make the query simpler"
+            ) from None
+        except (duckdb.OutOfRangeException, duckdb.ConversionException):
+            raise Invalid(
+                f"billable metric {self._id}: a number in its query needs more than 38 digits, decimals "
+                "included; round with ROUND(x, decimals) before multiplying or summing"
+            ) from None
+        finally:
+            alarm.off()
+
+
+class _Alarm:
+    """Interrupts a connection after some time, unless it is switched off before."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, limit: timedelta) -> None:
+        self._connection = connection
+        self._lock = Lock()
+        self._is_on = True
+        self._timer = Timer(limit.total_seconds(), self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ring(self) -> None:
+        with self._lock:
+            if self._is_on:
+                self._connection.interrupt()
+
+    def off(self) -> None:
+        """Nothing is interrupted any more once this returns."""
+        with self._lock:
+            self._is_on = False
+        self._timer.cancel()
+
+
+def _stretch(borders: Sequence[int]) -> str:
+    """SQL that numbers the stretch between borders that an event lies in."""
+    if len(borders) == 2:
+        return "0"
+    hour = f"timestamp // {HOUR_MICROS}"
+    if borders[-1] - borders[0] == len(borders) - 1:
+        return f"{hour} - {borders[0]}"
+    starts = list(borders[:-1])
+    places = [place for place in range(len(starts)) for _ in range(borders[place + 1] - borders[place])]
+    return f"[{', '.join(map(str, places))}][{hour} - {starts[0] - 1}]"
+
+
+def _text(value: Any, kind: str) -> str | None:
+    """The canonical text of an output column's value (design decision 5)."""
+    if value is None or isinstance(value, str):
+        return value
+    if kind == "INSTANT":
+        return format_instant(instant_of_micros(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return plain(value)
