@@ -79,7 +79,7 @@ def crash_everywhere(prepared: Path, tmp_path: Path, kept: Kept | None) -> list[
         shutil.copytree(prepared, folder)
         crash = CrashAt(folder, number)
         try:
-            Compactor(folder, events=20, step=crash, kept=kept).run()
+            Compactor(folder, events=30, step=crash, kept=kept).run()
         except Crash as crashed:
             found.append((str(crashed), folder))
         else:
@@ -126,7 +126,7 @@ def test_a_crash_while_old_events_are_dropped_drops_nothing_else(prepared: Path,
     kept = Kept(38, LATER)
     with metering(folder, clock) as (meter, _):
         send(meter, recent)
-        meter._checkpoint()
+        archive(meter, folder)
     everything = sent(first_of(BEFORE + DURING) + recent)
     first = (LATER - 38 * DAY).replace(hour=0)
     last_before = (first - timedelta(microseconds=1)).date().isoformat()
