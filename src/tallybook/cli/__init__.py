@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from tallybook.cli import demo, ingest, serving, tokens, upkeep, verifying
+from tallybook.cli import demo, ingest, rebuilding, serving, tokens, upkeep, verifying
 from tallybook.cli.common import complain
 from tallybook.values.errors import TallybookError
 
@@ -21,6 +21,7 @@ app.command("serve")(serving.serve)
 app.command("worker")(upkeep.worker)
 app.command("migrate")(upkeep.migrate)
 app.command("verify")(verifying.verify_command)
+app.command("rebuild")(rebuilding.rebuild_command)
 app.command("ingest")(ingest.ingest)
 app.command("demo")(demo.demo)
 app.add_typer(tokens.app, name="token")
