@@ -1,0 +1,301 @@
+"""SQL metrics from creation to finalized invoice, with amounts worked out by hand."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tallybook.domains.invoices import store
+from tallybook.rating.account import rate
+from tests.catalogue import FEBRUARY, JANUARY, Catalogue
+from tests.domains.usage.books import event, ingest
+from tests.support import Server, assert_refused
+
+CLOSED = FEBRUARY + timedelta(hours=24)
+BY_CASE = """
+    SELECT SUM(CASE WHEN properties.tier = 'gold' THEN properties.n * 2 ELSE properties.n END) AS value
+    FROM events WHERE event_type = 'call'
+"""
+DAILY_PEAKS = """
+    SELECT SUM(peak) AS value FROM (
+        SELECT date_trunc('day', timestamp) AS date, MAX(properties.n) AS peak FROM events GROUP BY date
+    )
+"""
+DISTINCT = "SELECT count(DISTINCT properties.user_id) AS value FROM events"
+BY_REGION = """
+    SELECT SUM(properties.n) AS value, properties.region, properties.team
+    FROM events GROUP BY properties.region, properties.team
+"""
+LATEST = "SELECT LATEST(properties.n) AS value FROM events WHERE event_type = 'disk'"
+TOTAL = "SELECT SUM(properties.n) AS value FROM events"
+HOURLY: dict[str, Any] = {"sql_breakdown_granularity": "HOUR"}
+ONCE: dict[str, Any] = {"sql_breakdown_granularity": "SERVICE_PERIOD"}
+
+
+def day(number: int, hour: int = 0) -> datetime:
+    return datetime(2026, 1, number, hour, tzinfo=UTC)
+
+
+@pytest.fixture
+def make(server: Server) -> Catalogue:
+    return Catalogue(server.client)
+
+
+@pytest.fixture
+def sell(server: Server, make: Catalogue) -> Callable[..., str]:
+    """A customer `acme` on a card with one product of one SQL metric, at prices from days on."""
+
+    def sell(sql: str, prices: dict[datetime, float], **terms: Any) -> str:
+        metric = server.client.v1.billable_metrics.create(name="Query", sql=sql).data.id
+        product, card = make.product(metric, **terms), make.card()
+        for start, price in prices.items():
+            make.rate(card, product, price, start)
+        customer = make.customer("Acme", "acme")
+        make.contract(customer, card)
+        return customer
+
+    return sell
+
+
+def lines(server: Server, customer: str) -> list[tuple[Any, ...]]:
+    """January's lines: start, quantity, price, total. Draft and final ones must be the same."""
+    draft = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"][0]
+    assert draft["status"] == "DRAFT"
+    server.move_clock(CLOSED)
+    listed = list(server.client.v1.customers.invoices.list(customer_id=customer, status="FINALIZED"))
+    assert [item.start_timestamp for item in listed] == [JANUARY]
+    final = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"][0]
+    assert (final["status"], final["line_items"]) == ("FINALIZED", draft["line_items"])
+    assert final["total"] == sum(item["total"] for item in final["line_items"])
+    return [
+        (
+            item["starting_at"][8:10],
+            *sorted((item.get("pricing_group_values") or {}).values()),
+            *sorted((item.get("presentation_group_values") or {}).values()),
+            item["quantity"],
+            item["unit_price"],
+            item["total"],
+        )
+        for item in final["line_items"]
+    ]
+
+
+def test_a_sum_by_case(server: Server, sell: Callable[..., str]) -> None:
+    """3 gold count twice, 4 once: 10 at 5 = 50; other types do not count."""
+    customer = sell(BY_CASE, {JANUARY: 5})
+    ingest(
+        server,
+        [
+            event(1, "acme", day(2), n="3", tier="gold"),
+            event(2, "acme", day(3), n=4, tier="silver"),
+            event(3, "acme", day(3), "other", n=100, tier="gold"),
+        ],
+    )
+    assert lines(server, customer) == [("01", 10, 5, 50)]
+
+
+def test_the_sum_of_daily_peaks(server: Server, sell: Callable[..., str]) -> None:
+    """Peaks 8 on the 2nd and 4 on the 3rd: 12 at 3 = 36."""
+    customer = sell(DAILY_PEAKS, {JANUARY: 3})
+    ingest(
+        server,
+        [
+            event(1, "acme", day(2, 1), n="5"),
+            event(2, "acme", day(2, 9), n="8"),
+            event(3, "acme", day(2, 23), n="7"),
+            event(4, "acme", day(3), n="4"),
+        ],
+    )
+    assert lines(server, customer) == [("01", 12, 3, 36)]
+
+
+def test_distinct_users_over_id_and_alias(server: Server, sell: Callable[..., str]) -> None:
+    """Ann under the alias and the id, and Bob: 2 at 7 = 14."""
+    customer = sell(DISTINCT, {JANUARY: 7})
+    ingest(
+        server,
+        [
+            event(1, "acme", day(2), user_id="ann"),
+            event(2, customer, day(9), user_id="ann"),
+            event(3, "acme", day(9), user_id="bob"),
+            event(3, "acme", day(9), user_id="repeat"),
+        ],
+    )
+    assert lines(server, customer) == [("01", 2, 7, 14)]
+
+
+def test_output_columns_as_pricing_and_presentation_keys(server: Server, make: Catalogue) -> None:
+    """eu at 2: a 1.5 = 3, b 2 = 4; us at 10: a 3 = 30; asia has no rate."""
+    metric = server.client.v1.billable_metrics.create(name="Query", sql=BY_REGION).data.id
+    product = make.product(metric, pricing_group_key=["region"], presentation_group_key=["team"])
+    card = make.card()
+    make.rate(card, product, 2, pricing_group_values={"region": "eu"})
+    make.rate(card, product, 10, pricing_group_values={"region": "us"})
+    customer = make.customer("Acme", "acme")
+    make.contract(customer, card)
+    ingest(
+        server,
+        [
+            event(1, "acme", day(2), n="1", region="eu", team="a"),
+            event(2, "acme", day(9), n="0.5", region="eu", team="a"),
+            event(3, "acme", day(9), n=2, region="eu", team="b"),
+            event(4, "acme", day(9), n=3, region="us", team="a"),
+            event(5, "acme", day(9), n=9, region="asia", team="a"),
+        ],
+    )
+    assert lines(server, customer) == [
+        ("01", "eu", "a", Decimal("1.5"), 2, 3),
+        ("01", "eu", "b", 2, 2, 4),
+        ("01", "us", "a", 3, 10, 30),
+    ]
+
+
+def test_columns_that_are_no_key_of_the_product_are_summed_over(
+    server: Server, sell: Callable[..., str]
+) -> None:
+    """1 + 2 + 3 = 6 at 2 = 12, shown by team."""
+    customer = sell(BY_REGION, {JANUARY: 2}, presentation_group_key=["team"])
+    ingest(
+        server,
+        [
+            event(1, "acme", day(2), n=1, region="eu", team="a"),
+            event(2, "acme", day(9), n=2, region="us", team="a"),
+            event(3, "acme", day(9), n=3, region="us", team="b"),
+        ],
+    )
+    assert lines(server, customer) == [("01", "a", 3, 2, 6), ("01", "b", 3, 2, 6)]
+
+
+def test_a_rate_change_with_a_negative_increment(server: Server, sell: Callable[..., str]) -> None:
+    """8 before the 10th at 1 = 8; down to 5 after it: -3 at 10 = -30; together -22."""
+    customer = sell(LATEST, {JANUARY: 1, day(10): 10}, **HOURLY)
+    ingest(server, [event(1, "acme", day(2), "disk", n="8"), event(2, "acme", day(12), "disk", n="5")])
+    assert lines(server, customer) == [("01", 8, 1, 8), ("10", -3, 10, -30)]
+
+
+@pytest.mark.parametrize("terms", [ONCE, {}])
+def test_a_service_period_lands_at_its_end(
+    server: Server, sell: Callable[..., str], terms: dict[str, Any]
+) -> None:
+    """5 at the end of the period, all at the final 10."""
+    customer = sell(LATEST, {JANUARY: 1, day(10): 10}, **terms)
+    ingest(server, [event(1, "acme", day(2), "disk", n="8"), event(2, "acme", day(12), "disk", n="5")])
+    assert lines(server, customer) == [("01", 0, 1, 0), ("10", 5, 10, 50)]
+
+
+def test_a_late_event_repairs_every_later_value(server: Server, sell: Callable[..., str]) -> None:
+    """A peak of 9 on the 2nd takes back what the 8 on the 12th added: 9 at 1, then 0 at 10."""
+    peak = "SELECT MAX(properties.n) AS value FROM events"
+    customer = sell(peak, {JANUARY: 1, day(10): 10}, **HOURLY)
+    ingest(server, [event(1, "acme", day(3), n="5"), event(2, "acme", day(12), n="8")])
+    draft = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"][0]
+    assert [item["total"] for item in draft["line_items"]] == [5, 30]
+    ingest(server, [event(3, "acme", day(2), n="9")])
+    assert lines(server, customer) == [("01", 9, 1, 9), ("10", 0, 10, 0)]
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        (HOURLY, [("01", 5, 2, 10), ("10", 3, 2, 6)]),
+        (ONCE, [("01", 0, 2, 0), ("10", 8, 2, 16)]),
+    ],
+)
+def test_a_metric_swapped_inside_a_period(
+    server: Server, make: Catalogue, sell: Callable[..., str], terms: dict[str, Any], expected: list[Any]
+) -> None:
+    """A: 5 until the 10th; B: 100 until it and 103 at the end: 5 + 103 - 100 = 8 at 2."""
+    customer = sell("SELECT SUM(properties.a) AS value FROM events", {JANUARY: 2}, **terms)
+    other = server.client.v1.billable_metrics.create(
+        name="Other", sql="SELECT SUM(properties.b) AS value FROM events"
+    ).data.id
+    (product,) = server.client.v1.contracts.products.list()
+    server.client.v1.contracts.products.update(
+        product_id=product.id, starting_at=day(10), billable_metric_id=other
+    )
+    ingest(server, [event(1, "acme", day(2), a="5", b="100"), event(2, "acme", day(12), a="50", b="3")])
+    assert lines(server, customer) == expected
+
+
+def test_a_swap_from_a_streaming_to_an_sql_metric(server: Server, make: Catalogue) -> None:
+    """Maximum 6 until the 10th; the sum grows by 3 after it: 9 at 2 = 18."""
+    streaming = make.metric("n", aggregation_type="MAX", event_type_filter={"in_values": ["call"]})
+    product, card = make.product(streaming, **HOURLY), make.card()
+    make.rate(card, product, 2)
+    sql = server.client.v1.billable_metrics.create(name="Query", sql=TOTAL).data.id
+    server.client.v1.contracts.products.update(
+        product_id=product, starting_at=day(10), billable_metric_id=sql
+    )
+    customer = make.customer("Acme", "acme")
+    make.contract(customer, card)
+    ingest(
+        server,
+        [event(number, "acme", at, n=n) for number, (at, n) in enumerate([(day(2), 4), (day(3), 6)])]
+        + [event(9, "acme", day(12), n=3)],
+    )
+    assert lines(server, customer) == [("01", 6, 2, 12), ("10", 3, 2, 6)]
+
+
+def test_each_month_counts_anew_and_a_final_one_is_rated_again_without_events(
+    server: Server, sell: Callable[..., str]
+) -> None:
+    """January 12.5 at 2 = 25 and February 0.25 at 2 = 0.5, each from its own first instant."""
+    customer = sell(TOTAL, {JANUARY: 2})
+    ingest(server, [event(1, "acme", day(2), n="5"), event(2, "acme", day(14), n="7.5")])
+    server.move_clock(FEBRUARY + timedelta(hours=1))
+    ingest(server, [event(3, "acme", FEBRUARY, n="0.25")])
+    server.move_clock(CLOSED)
+    january, february = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"]
+    assert (january["status"], january["total"]) == ("FINALIZED", 25)
+    assert (february["status"], february["total"]) == ("DRAFT", Decimal("0.5"))
+    with server.tallybook.environments["sandbox"].read("test") as tx:
+        kept = store.select_rated_from(tx, january["id"])
+    assert kept is not None
+    (again,) = rate(kept.terms, kept.usage).invoices
+    assert again.total == 25
+
+
+def test_two_contracts_with_months_of_their_own(server: Server, make: Catalogue) -> None:
+    """1 + 3 = 4 by calendar month; 3 by months from the 10th, which count from their own start."""
+    metric = server.client.v1.billable_metrics.create(name="Query", sql=TOTAL).data.id
+    product, card = make.product(metric, **HOURLY), make.card()
+    make.rate(card, product, 1)
+    customer = make.customer("Acme", "acme")
+    make.contract(customer, card)
+    make.contract(
+        customer,
+        card,
+        day(10),
+        usage_statement_schedule={"frequency": "MONTHLY", "day": "CONTRACT_START"},
+    )
+    ingest(server, [event(1, "acme", day(2), n=1), event(2, "acme", day(12), n=3)])
+    drafts = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"]
+    assert sorted((item["start_timestamp"][:10], item["total"]) for item in drafts) == [
+        ("2026-01-01", 4),
+        ("2026-01-10", 3),
+    ]
+
+
+@pytest.mark.parametrize("key", ["pricing_group_key", "presentation_group_key"])
+def test_keys_of_a_product_are_output_columns(server: Server, make: Catalogue, key: str) -> None:
+    metric = server.client.v1.billable_metrics.create(name="Query", sql=BY_REGION).data.id
+    body = {"name": "P", "type": "USAGE", "billable_metric_id": metric}
+    path = "/v1/contract-pricing/products/create"
+    for wrong in (["tier"], ["value"], ["region", "n"]):
+        assert_refused(server.post(path, {**body, key: wrong}), 400, key)
+    make.product(metric, **{key: ["team", "region"]})
+    plain = server.client.v1.billable_metrics.create(name="Plain", sql=TOTAL).data.id
+    assert_refused(server.post(path, {**body, "billable_metric_id": plain, key: ["region"]}), 400, key)
+
+
+def test_a_product_may_not_move_to_a_metric_without_its_columns(server: Server, make: Catalogue) -> None:
+    metric = server.client.v1.billable_metrics.create(name="Query", sql=BY_REGION).data.id
+    plain = server.client.v1.billable_metrics.create(name="Plain", sql=TOTAL).data.id
+    product = make.product(metric, presentation_group_key=["region"])
+    answer = server.post(
+        "/v1/contract-pricing/products/update",
+        {"product_id": product, "starting_at": "2026-01-10T00:00:00Z", "billable_metric_id": plain},
+    )
+    assert_refused(answer, 400, "billable_metric_id")
