@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 from tallybook.metering.aggregate import value_of
@@ -18,6 +18,7 @@ from tests.reference import Group
 
 DAY = timedelta(days=1)
 VALUES_MAX = 200
+TAGS = count(1)
 
 
 class Play:
@@ -26,7 +27,7 @@ class Play:
     def __init__(self, host: Host, environment: str, tag: str, now: Callable[[], datetime]) -> None:
         self.host, self.environment, self.tag = host, environment, tag
         self.books = Books()
-        self._now = now
+        self.now = now
         self._does: dict[type, Callable[[Any], None]] = {
             g.Send: self.send,
             g.MakeMetric: self.make_metric,
@@ -88,11 +89,11 @@ class Play:
         while rest:
             size = next(sizes)
             part, rest = rest[:size], rest[size:]
-            now = self._now()
+            now = self.now()
             self.ingest("[" + ",".join(self.wire(event, now) for event in part) + "]")
 
     def ingest(self, body: str) -> None:
-        now = self._now()
+        now = self.now()
         answer = self.host.send(self.environment, "POST", "/v1/ingest", content=body.encode())
         assert answer.status_code == 200, (answer.text, body)
         self.books.acknowledge(body, now)
@@ -149,7 +150,7 @@ class Play:
 
     def advance(self, step: g.Advance) -> None:
         if self.environment == "sandbox":
-            to = self._now() + timedelta(hours=step.hours)
+            to = self.now() + timedelta(hours=step.hours)
             self._post("/tallybook/v1/clock", {"now": to.isoformat()})
 
     def ask(self, step: g.Ask) -> None:
@@ -160,7 +161,7 @@ class Play:
         choices = [(), *metric.group_keys]
         grouping = choices[step.key % len(choices)]
         shown = {grouping[step.key % len(grouping)]: list(step.shown)} if grouping and step.shown else {}
-        start = midnight(self._now()) + step.day_from * DAY
+        start = midnight(self.now()) + step.day_from * DAY
         days = start, start + step.days * DAY
         self.compare_groups(customer, metric, step.size, days, grouping, shown, step.limit)
 
@@ -250,7 +251,7 @@ class Play:
 
     def compare_all(self) -> None:
         """Every customer, metric and group key, by hour, by day and in one window."""
-        books, today = self.books, midnight(self._now())
+        books, today = self.books, midnight(self.now())
         if not (books.customers and books.metrics):
             return
         whole = min([today - DAY, *(midnight(event.timestamp) for event in books.events)]), today + 3 * DAY
@@ -280,3 +281,20 @@ def pages(call: Callable[..., Any], **asked: Any) -> Iterator[dict[str, Any]]:
 def midnight(instant: datetime) -> datetime:
     """The beginning of its day."""
     return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def sandbox(host: Host) -> Play:
+    """An example in the sandbox, at noon of a day that no other has seen."""
+
+    def now() -> datetime:
+        answer = host.send("sandbox", "GET", "/tallybook/v1/clock").json()
+        return datetime.fromisoformat(answer["data"]["now"]).astimezone(UTC)
+
+    to = midnight(now()) + timedelta(days=1, hours=12)
+    assert host.send("sandbox", "POST", "/tallybook/v1/clock", json={"now": to.isoformat()}).is_success
+    return Play(host, "sandbox", f"s{next(TAGS)}", now)
+
+
+def production(host: Host) -> Play:
+    """An example in production, whose log a second process applies."""
+    return Play(host, "production", f"p{next(TAGS)}", lambda: datetime.now(UTC))
