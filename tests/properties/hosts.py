@@ -1,6 +1,7 @@
 """Servers that a property runs against, and how they are ended and started again."""
 
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ class Host:
 
     url: str
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, now: datetime = NOW) -> None:
+        self.folder, self.now = folder, now
         self.http = httpx.Client(timeout=120)
         self.starts = 0
         self._running = ExitStack()
@@ -81,7 +82,7 @@ class Here(Host):
     """A server in this process, in which what happens in the background can be asked for."""
 
     def _open(self, running: ExitStack) -> None:
-        self._server = running.enter_context(serving(self.folder, now=NOW))
+        self._server = running.enter_context(serving(self.folder, now=self.now))
         self.url = self._server.url
 
     def tidy(self, environment: str, what: str) -> None:
@@ -95,7 +96,7 @@ class Apart(Host):
 
     def _open(self, running: ExitStack) -> None:
         variables = {"TALLYBOOK_API_TOKEN": PRODUCTION_TOKEN, "TALLYBOOK_SANDBOX_TOKEN": SANDBOX_TOKEN}
-        given = ("--sandbox-now", NOW.isoformat())
+        given = ("--sandbox-now", self.now.isoformat())
         self._served = running.enter_context(served(self.folder, *given, **variables))
         self.url = self._served.url
 
