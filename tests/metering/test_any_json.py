@@ -98,7 +98,7 @@ def metering(folder: Path) -> Iterator[Metering]:
     assert after == before
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(EVENTS, min_size=1, max_size=8))
 def test_no_event_stops_metering(metering: Metering, events: list[dict[str, Any]]) -> None:
     with suppress(Invalid):
