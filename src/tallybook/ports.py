@@ -25,7 +25,8 @@ class UsageQuestion:
     is () for no grouping or properties that all lie in one declared group key of the metric, in any
     order. Without `cuts` cells are hourly. With them, ascending hours inside the bounds, each stretch
     between neighbouring cuts and bounds is one cell, whose hour is the stretch's first: so () asks for
-    one cell over the whole time.
+    one cell over the whole time. Cells of an SQL metric tell how much its value since `hour_from` grew
+    in them; when the question `restarts`, they tell the value of each stretch by itself.
     """
 
     metric: MetricDefinition
@@ -34,6 +35,7 @@ class UsageQuestion:
     hour_until: int
     grouping: tuple[str, ...] = ()
     cuts: tuple[int, ...] | None = None
+    restarts: bool = False
 
     @property
     def borders(self) -> tuple[int, ...] | None:
@@ -41,7 +43,7 @@ class UsageQuestion:
         return None if self.cuts is None else (self.hour_from, *self.cuts, self.hour_until)
 
 
-class CellReader(Protocol):
+class UsageReader(Protocol):
     """Reads metered usage, and sees every event acknowledged before the call began."""
 
     def read(self, question: UsageQuestion) -> list[UsageCell]:
@@ -49,26 +51,14 @@ class CellReader(Protocol):
         ...
 
     def register(self, metric: MetricDefinition) -> None:
-        """Begin to meter a metric, so that the first read of it need not wait."""
+        """Begin to meter a metric, so that the first read of it need not wait.
+
+        SQL metrics need none of it: their queries read stored events.
+        """
         ...
 
     def status(self) -> Mapping[str, int]:
         """`log_position`, `applied_position`, `lag`, `events_accepted`, `events_duplicate`."""
-        ...
-
-
-class UsageReader(CellReader, Protocol):
-    """Reads usage of every metric.
-
-    Of an SQL metric the cells are increments of its running value over `[hour_from, t)`, by stretch
-    between cuts: asked without cuts inside the bounds, the value itself. It is registered for nothing,
-    because its query reads stored events.
-    """
-
-    def hours_with_events(
-        self, customer_keys: frozenset[str] | None, hour_from: int, hour_until: int
-    ) -> list[int]:
-        """The hours of a range in which the keys have accepted events of any kind, ascending."""
         ...
 
 

@@ -14,7 +14,6 @@ from tallybook.values.errors import Invalid
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-HOUR_MICROS = 3_600_000_000
 LATEST = datetime.max.replace(tzinfo=UTC)
 """Where the calendar ends."""
 

@@ -1,11 +1,15 @@
 """Usage questions about SQL metrics, by hand."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tallybook.domains.usage.service import reading
+from tallybook.ports import UsageQuestion
+from tallybook.values.instant import hour_of
+from tallybook.values.metric import Aggregation, MetricDefinition
 from tests.domains.usage.books import event, ingest
 from tests.support import NOW, Server, assert_refused
 
@@ -16,6 +20,13 @@ LATEST = "SELECT LATEST(properties.n) AS value FROM events WHERE event_type = 'c
 BY_PLACE = """
     SELECT SUM(properties.n) AS value, properties.region, properties.team
     FROM events GROUP BY properties.region, properties.team
+"""
+
+HOURLY_PEAKS = """
+    SELECT SUM(peak) AS value, region FROM (
+        SELECT MAX(properties.n) AS peak, properties.region, date_trunc('hour', timestamp) AS hour
+        FROM events GROUP BY properties.region, hour
+    ) GROUP BY region
 """
 
 
@@ -71,6 +82,49 @@ def test_a_window_without_events_is_zero(server: Server, customer: str) -> None:
         )
     )
     assert [row.value for row in rows] == [2, 0, 4, 0.5]
+
+
+def test_what_a_query_gives_for_no_events_is_its_value_there(server: Server, customer: str) -> None:
+    metric = query(server, "SELECT COUNT(*) * 10 + 1 AS value FROM events")
+    for size, expected in (("DAY", [21, 1, 11, 11]), ("NONE", [41])):
+        rows = server.client.v1.usage.list_with_groups(
+            customer_id=customer, billable_metric_id=metric, window_size=size, **BOUNDS
+        )
+        assert [row.value for row in rows] == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "grouping"),
+    [
+        (LATEST, ()),
+        (BY_PLACE, ("region",)),
+        (BY_PLACE, ("team", "region")),
+        ("SELECT count(DISTINCT properties.region) AS value FROM events", ()),
+        (
+            "SELECT AVG(properties.n) AS value, properties.team FROM events GROUP BY properties.team",
+            ("team",),
+        ),
+        (
+            HOURLY_PEAKS,
+            ("region",),
+        ),
+    ],
+)
+def test_many_windows_at_once_give_what_each_gives_by_itself(
+    server: Server, customer: str, sql: str, grouping: tuple[str, ...]
+) -> None:
+    metric = MetricDefinition("m", Aggregation.SQL, sql=sql)
+    keys, start, end = frozenset(["a", customer]), hour_of(FIRST), hour_of(LAST)
+    with server.tallybook.environments["sandbox"].read("test") as tx:
+        for cuts in (None, (start + 5, start + 50), ()):
+            whole = UsageQuestion(metric, keys, start, end, grouping, cuts, restarts=True)
+            borders = whole.borders or tuple(range(start, end + 1))
+            each = [
+                cell
+                for first, last in pairwise(borders)
+                for cell in tx.usage.read(UsageQuestion(metric, keys, first, last, grouping, ()))
+            ]
+            assert tx.usage.read(whole) == each
 
 
 def test_grouped_by_an_output_column(server: Server, customer: str) -> None:

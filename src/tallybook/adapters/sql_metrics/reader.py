@@ -50,7 +50,8 @@ class SqlMetricReader:
         """Increments of the running value, ordered by customer key, hour, group; none of zero.
 
         The customer's keys are taken together and told as the least of them; None asks for every key
-        by itself. `grouping` names output columns of the query; the others are summed away. The tally
+        by itself. Where the question `restarts`, each cell holds the value of its stretch by itself
+        instead. `grouping` names output columns of the query; the others are summed away. The tally
         holds the increment in `sum`; its count only says that there is one. Raises Invalid when the
         query cannot be computed exactly or has too many groups, Unavailable when it takes too long.
         """
@@ -77,7 +78,8 @@ class SqlMetricReader:
         cells = []
         with self._raw.events(self._scope(question, keys)) as connection:
             run = Run(connection, metric, groups, question, self._time_limit)
-            for stretch, increments in run.increments(borders):
+            told = run.alone(borders) if question.restarts else run.increments(borders)
+            for stretch, increments in told:
                 cells += [
                     UsageCell(key, borders[stretch], group, Tally(count=1, sum=increments[group]))
                     for group in sorted(increments, key=_order)
@@ -125,13 +127,37 @@ class Run:
         """How much each group rose in each stretch between neighbouring borders, where any did."""
         with self._limited():
             program = self._prepare(borders)
-            if program.adds_up:
-                told = list(self._values(program.changes_statement(self._groups)))
-                self._count_groups(group for _, values in told for group in values)
-                return told
-            return list(self._rises(program))
+            told = list(self._told(program, is_one=len(borders) == 2))
+            self._count_groups(group for _, values in told for group in values)
+            return told
 
-    def _prepare(self, borders: Sequence[int]) -> Program:
+    def _told(self, program: Program, *, is_one: bool) -> Iterator[tuple[int, Values]]:
+        """By the cheapest of the ways that suit the query; all give the same."""
+        from tallybook.metering import sql  # noqa: PLC0415
+
+        if program.adds_up:
+            return self._values(program.changes_statement(self._groups))
+        if sql.can_rise(self._metric) and not is_one:
+            return self._values(sql.rises_statement(program, self._groups))
+        return self._differences(program)
+
+    def alone(self, borders: Sequence[int]) -> list[tuple[int, Values]]:
+        """What each stretch between neighbouring borders gives by itself, where it gives anything."""
+        with self._limited():
+            program = self._prepare(borders, alone=True)
+            rows = self._connection.execute("SELECT DISTINCT h FROM parts ORDER BY h").fetchall()
+            used = [bound for (bound,) in rows]
+            idle = sorted(set(range(len(borders) - 1)).difference(used))
+            # What a query gives for no events is the same wherever there are none.
+            statement = program.values_statement([*used, *idle[:1]], self._groups, alone=True)
+            told = dict(self._values(statement))
+            self._count_groups(group for values in told.values() for group in values)
+            nothing = told.pop(idle[0], {}) if idle else {}
+            if any(nothing.values()):
+                told |= dict.fromkeys(idle, nothing)
+            return sorted(told.items())
+
+    def _prepare(self, borders: Sequence[int], *, alone: bool = False) -> Program:
         """Fill the table `parts` with what the query's first level makes of each stretch."""
         from tallybook.metering import sql  # noqa: PLC0415
 
@@ -139,7 +165,8 @@ class Run:
         needs = sql.needs_of(self._metric)
         connection.execute(sql.texts_statement(self._metric, needs, _stretch(borders)))
         program = sql.Program(self._metric, needs, self._digits(needs))
-        connection.execute(program.parts_statement())
+        for statement in program.parts_statements(alone=alone):
+            connection.execute(statement)
         return program
 
     def _digits(self, needs: Needs) -> dict[str, Digits]:
@@ -160,7 +187,7 @@ class Run:
                 )
         return digits
 
-    def _rises(self, program: Program) -> Iterator[tuple[int, Values]]:
+    def _differences(self, program: Program) -> Iterator[tuple[int, Values]]:
         """Differences of the running values at the ends of all stretches that hold events."""
         (count,) = self._connection.execute("SELECT count(*) FROM parts").fetchone() or (0,)
         rows = self._connection.execute("SELECT DISTINCT h FROM parts ORDER BY h").fetchall()

@@ -148,29 +148,45 @@ class Program:
     needs: Needs
     digits: Mapping[str, Digits]
 
-    def parts_statement(self) -> str:
-        """Creates `parts` from `texts`."""
-        level, columns = self.metric.levels[0], self._events()
-        rows = self._rows(level, columns, "stretch AS h" + (", seq" if self.needs.has_order else ""))
-        keys, _ = self._keys(level, columns)
-        gathered = ["h", *(f"g{place}" for place in range(len(keys)))]
-        told = []
-        for place, total in enumerate(level.totals):
-            if total.name == "COUNT_DISTINCT":
-                gathered.append(f"a{place}")
-            told += _part_of(total, place)
-        names = ", ".join([*gathered, *told])
-        return f"CREATE TEMP TABLE parts AS SELECT {names} FROM ({rows}) GROUP BY {', '.join(gathered)}"
+    def parts_statements(self, *, alone: bool = False) -> list[str]:
+        """Create `parts` from `texts`.
 
-    def values_statement(self, bounds: Sequence[int], groups: Sequence[int]) -> str:
+        A distinct value counts in the first stretch that has it; `alone`: in each that has it.
+        """
+        level, columns = self.metric.levels[0], self.events()
+        rows = self._rows(level, columns, "stretch AS h" + (", seq" if self.needs.has_order else ""))
+        names = ["h", *(f"g{place}" for place in range(len(level.keys or ())))]
+        told = [part for place, total in enumerate(level.totals) for part in _part_of(total, place)]
+        distinct = [place for place, total in enumerate(level.totals) if total.name == "COUNT_DISTINCT"]
+        if alone:
+            told += [f"count(DISTINCT a{place}) AS c{place}" for place in distinct]
+        by = ", ".join(names)
+        if alone or not distinct:
+            return [f"CREATE TEMP TABLE parts AS SELECT {', '.join([by, *told])} FROM ({rows}) GROUP BY {by}"]
+        whole = f"(SELECT {', '.join([by, *told])} FROM rows GROUP BY {by}) p"
+        for place in distinct:
+            value = f"a{place}"
+            first = ", ".join(["min(h) AS h", *names[1:]])
+            new = f"SELECT {first} FROM rows WHERE {value} IS NOT NULL GROUP BY {', '.join([*names[1:], value])}"
+            new = f"(SELECT {by}, count(*) AS c{place} FROM ({new}) GROUP BY {by}) d{place}"
+            same = " AND ".join(f"d{place}.{name} IS NOT DISTINCT FROM p.{name}" for name in names)
+            whole += f" LEFT JOIN {new} ON {same}"
+        counts = [f"d{place}.c{place}" for place in distinct]
+        return [
+            f"CREATE TEMP TABLE rows AS {rows}",
+            f"CREATE TEMP TABLE parts AS SELECT {', '.join(['p.*', *counts])} FROM {whole}",
+        ]
+
+    def values_statement(self, bounds: Sequence[int], groups: Sequence[int], *, alone: bool = False) -> str:
         """The values at the ends of some stretches: `bound`, the groups' columns, and the value.
 
-        Rows of the same group are summed.
+        Rows of the same group are summed. `alone`: of each stretch by itself, whatever came before it.
         """
         bound = f"(SELECT unnest([{', '.join(map(str, bounds))}]) AS k)"
         first = self.metric.levels[0]
-        seen = "SELECT b.k, p.* FROM {bound} b {join} JOIN parts p ON p.h <= b.k"
-        source = seen.format(bound=bound, join="LEFT" if first.keys is None else "")
+        seen = "SELECT b.k, p.* FROM {bound} b {join} JOIN parts p ON p.h {until} b.k"
+        join, until = "LEFT" if first.keys is None else "", "=" if alone else "<="
+        source = seen.format(bound=bound, join=join, until=until)
         return self._told(source, bound, groups)
 
     def changes_statement(self, groups: Sequence[int]) -> str:
@@ -194,7 +210,7 @@ class Program:
         """Whether an expression adds up over stretches, and whether it can be NULL."""
         if isinstance(node, Total):
             name = self.metric.source.totals[node.index].name
-            return name in ("COUNT", "SUM"), name == "SUM"
+            return name in ("COUNT", "COUNT_DISTINCT", "SUM"), name == "SUM"
         if not isinstance(node, Call):
             return False, True
         inner = [self._adds_up(part) for part in node.of]
@@ -220,15 +236,15 @@ class Program:
 
     def _level_columns(self) -> Columns:
         first = self.metric.levels[0]
-        _, keys = self._keys(first, self._events())
-        arguments = self._arguments(first, self._events())
+        _, keys = self.keys(first, self.events())
+        arguments = self.arguments(first, self.events())
         totals = [_merged(total, place, arguments[place]) for place, total in enumerate(first.totals)]
         return _level("", keys, totals)[1]
 
     def _told(self, source: str, bound: str, groups: Sequence[int]) -> str:
         first = self.metric.levels[0]
-        _, keys = self._keys(first, self._events())
-        arguments = self._arguments(first, self._events())
+        _, keys = self.keys(first, self.events())
+        arguments = self.arguments(first, self.events())
         totals = [_merged(total, place, arguments[place]) for place, total in enumerate(first.totals)]
         sql, columns = _level(source, keys, totals)
         for level in self.metric.levels[1:]:
@@ -246,12 +262,13 @@ class Program:
         if level.keys is None and bound:
             rows = f"SELECT b.k AS bound, r.* FROM {bound} b LEFT JOIN ({rows}) r ON r.k = b.k"
             rows = f"SELECT bound AS k, * EXCLUDE (bound, k) FROM ({rows})"
-        _, keys = self._keys(level, below)
-        arguments = self._arguments(level, below)
+        _, keys = self.keys(level, below)
+        arguments = self.arguments(level, below)
         totals = [_direct(total, place, arguments[place]) for place, total in enumerate(level.totals)]
         return _level(rows, keys, totals)
 
-    def _events(self) -> Columns:
+    def events(self) -> Columns:
+        """The columns of events."""
         texts, numbers = {}, {}
         for place, name in enumerate(self.needs.texts):
             decimals = self.digits[name].decimals if name in self.digits else 0
@@ -270,20 +287,21 @@ class Program:
         return f"(SELECT {', '.join(told)} FROM texts)"
 
     def _rows(self, level: Rollup, below: Columns, first: str, source: str = "") -> str:
-        keys, _ = self._keys(level, below)
+        keys, _ = self.keys(level, below)
         told = [first, *(f"{piece.sql} AS g{place}" for place, piece in enumerate(keys))]
-        arguments = self._arguments(level, below)
+        arguments = self.arguments(level, below)
         told += [f"{piece.sql} AS a{place}" for place, piece in arguments.items() if piece is not None]
         where = "" if level.where is None else f" WHERE {write(level.where, below).sql}"
         return f"SELECT {', '.join(told)} FROM {source or self._source()}{where}"
 
-    def _keys(self, level: Rollup, below: Columns) -> tuple[list[Piece], list[Piece]]:
+    def keys(self, level: Rollup, below: Columns) -> tuple[list[Piece], list[Piece]]:
         """The level's keys as written over the rows below, and as its own columns."""
         written = [write(key, below) for key in level.keys or ()]
         own = [Piece(f"g{n}", key.kind, key.decimals, key.is_wide) for n, key in enumerate(written)]
         return written, own
 
-    def _arguments(self, level: Rollup, below: Columns) -> dict[int, Piece | None]:
+    def arguments(self, level: Rollup, below: Columns) -> dict[int, Piece | None]:
+        """What the level's aggregates are of; None where rows are counted."""
         pairs = enumerate(level.totals)
         return {place: None if total.of is None else write(total.of, below) for place, total in pairs}
 
@@ -310,10 +328,8 @@ def _merged(total: Aggregate, place: int, of: Piece | None) -> Piece:
     """An aggregate of several stretches, from what is kept of each."""
     name, decimals = total.name, 0 if of is None else of.decimals
     kept = f"s{place}"
-    if name == "COUNT":
+    if name in ("COUNT", "COUNT_DISTINCT"):
         return Piece(f"CAST(coalesce(sum(c{place}), 0) AS DECIMAL(38,0))", Kind.NUMBER)
-    if name == "COUNT_DISTINCT":
-        return Piece(f"CAST(count(DISTINCT a{place}) AS DECIMAL(38,0))", Kind.NUMBER)
     if name == "SUM":
         return Piece(f"CAST(sum({kept}) AS DECIMAL(38,{decimals}))", Kind.NUMBER, decimals)
     if name == "AVG":

@@ -16,6 +16,8 @@ CELLS_PER_READ = 200
 """So many cells cost a page as much as one more read."""
 QUERY_READS = 10
 """A query of an SQL metric costs a page as much as so many reads."""
+QUERY_HOURS_MAX = 400 * 24
+"""The most that one query looks at, unless a single window is longer."""
 STRETCH_HOURS = 32 * 24
 FUTURE_HOURS = 26
 """No event is dated more than 24 hours ahead; an hour is added on either side of that."""
@@ -68,38 +70,28 @@ class Source:
                 groups.setdefault(cell.group, Running()).add(cell.tally)
 
     def _query(self, windows: Windows, first: int, count: int) -> tuple[Folded, int]:
-        """What an SQL metric gives for each window, asked window by window, of those with events."""
+        """What an SQL metric gives for each window by itself.
+
+        Many windows are asked for at once; after a stretch without usage the next is twice as long.
+        """
         folded: Folded = {}
-        used = self._used_windows(windows, first, count)
-        for number in used:
+        number, until, length = first, first + count, STRETCH_HOURS
+        while number < until:
             if self.budget.reads < QUERY_READS and number > first:
-                count = number - first
-                break
-            self._add(folded, windows, self._ask(windows, number))
-        idle = sorted(set(range(first, first + count)).difference(used)) if not self.grouping else []
-        # A query such as COUNT(*) + 1 gives something for no events too, and the same everywhere.
-        for cell in self._ask(windows, idle[0]) if idle else []:
-            for number in idle:
-                folded[number] = {(): Running()}
-                folded[number][()].add(cell.tally)
+                return folded, number - first
+            start = windows.start_of(number)
+            following = min(windows.index_of(start + length - 1) + 1, until)
+            end = windows.end_of(following - 1)
+            cuts = windows.cuts_between(start, end)
+            cells = self.tx.usage.read(
+                UsageQuestion(
+                    self.definition, self.customer_keys, start, end, self.grouping, cuts, restarts=True
+                )
+            )
+            self.budget.reads -= QUERY_READS + len(cells) // CELLS_PER_READ
+            self._add(folded, windows, cells)
+            number, length = following, STRETCH_HOURS if cells else min(2 * length, QUERY_HOURS_MAX)
         return folded, count
-
-    def _ask(self, windows: Windows, number: int) -> list[UsageCell]:
-        """What an SQL metric gives for one window."""
-        start, end = windows.start_of(number), windows.end_of(number)
-        question = UsageQuestion(self.definition, self.customer_keys, start, end, self.grouping, ())
-        cells = self.tx.usage.read(question)
-        self.budget.reads -= QUERY_READS + len(cells) // CELLS_PER_READ
-        return cells
-
-    def _used_windows(self, windows: Windows, first: int, count: int) -> list[int]:
-        """The numbers of windows in which the customer has events of whatever kind."""
-        if count == 1:
-            return [first]
-        start = windows.start_of(first)
-        end = min(windows.end_of(first + count - 1), _future(self.tx))
-        hours = self.tx.usage.hours_with_events(self.customer_keys, start, end) if start < end else []
-        return sorted({windows.index_of(hour) for hour in hours})
 
     def _stretches(self, windows: Windows, hour_from: int, hour_until: int) -> Iterator[list[UsageCell]]:
         """The cells of a range, newest stretch first; none reaches over the border of a window.
