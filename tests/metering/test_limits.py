@@ -298,6 +298,20 @@ def test_an_id_is_a_repeat_until_34_days_after_it_was_accepted(tmp_path: Path) -
         assert again(timedelta(days=68)) == 3
 
 
+def test_the_time_of_an_id_is_counted_in_whole_seconds(server: Server) -> None:
+    metric, customer = create_metric(server, "COUNT"), create_customer(server, "somebody")
+    server.move_clock(NOW + timedelta(milliseconds=900))
+    assert_taken(server, event(1))
+    later = NOW + timedelta(days=34)
+    server.move_clock(later - MICROSECOND)
+    assert_taken(server, event(1, timestamp=text_of(later - SECOND)))
+    ever = {"starting_on": "2026-01-01T00:00:00Z", "ending_before": "2026-06-01T00:00:00Z"}
+    assert value(server, customer, metric, **ever) == 1
+    server.move_clock(later)
+    assert_taken(server, event(1, timestamp=text_of(later)))
+    assert value(server, customer, metric, **ever) == 2
+
+
 def test_a_refused_request_does_not_use_up_its_ids(server: Server) -> None:
     assert_not_taken(server, "timestamp", event(1), event(2, timestamp="yesterday"))
     metric, customer = create_metric(server, "COUNT"), create_customer(server, "somebody")

@@ -52,13 +52,15 @@ def aggregate(
 def without_repeats(events: Iterable[Event]) -> list[Event]:
     """The events that count: the first of an id within any 34 days from when it was accepted.
 
-    `events` come in the order of the log. A repeat does not renew the window (metering.md 1.3).
+    `events` come in the order of the log. A repeat does not renew the window (metering.md 1.3), which is
+    counted in whole seconds.
     """
     accepted: dict[str, datetime] = {}
     kept = []
     for event in events:
+        received_at = event.received_at.replace(microsecond=0)
         before = accepted.get(event.transaction_id)
-        if before is None or event.received_at - before >= DEDUPLICATION:
-            accepted[event.transaction_id] = event.received_at
+        if before is None or received_at - before >= DEDUPLICATION:
+            accepted[event.transaction_id] = received_at
             kept.append(event)
     return kept
