@@ -164,7 +164,7 @@ def test_many_groups_are_counted_and_the_largest_told(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unmatched, "GROUPS_MAX", 2)
-    monkeypatch.setattr(unmatched, "_METRICS_AT_ONCE", 2)
+
     events = [event(number, f"k{number % 4}", NOW, f"e{number % 3}", n="x") for number in range(10)]
     ingest(server, events)
     for number in range(5):

@@ -1,91 +1,99 @@
-"""The rules of metering/match.py as conditions over the view of raw events, never null.
+"""Sorts raw events into kinds: what filters, which are equalities and absences, can tell apart.
 
-Property tests hold them to agree with what they restate.
+Every event of a kind passes the same filters, so that metering/match.py is asked once for each kind.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from tallybook.values.metric import MetricDefinition, PropertyFilter, ValueFilter
+from tallybook.metering.match import matches_type, passes
+from tallybook.values.metric import MetricDefinition
 from tallybook.values.quantity import DIGITS_MAX
 
+OTHER = "\0"
+"""Stands for every text that no filter names; no filter can name this one."""
 _NUMBER = r"-?[0-9]{1,200}(?:\.[0-9]{1,200})?(?:[eE][+-]?[0-9]{1,4})?"
+_SHORT_NUMBER = r"-?[0-9]{1,50}(?:\.[0-9]{1,50})?"
 
 
-@dataclass(slots=True)
-class Condition:
-    """A condition in SQL, and the values of its question marks, in order."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What filters see of an event: its type, the texts they name, and where there is no number."""
 
-    sql: str
-    values: list[object] = field(default_factory=list)
+    event_type: str
+    texts: Mapping[str, str]
+    """By property; those that are not there are left out."""
+    unreadable: frozenset[str]
+    """Those of the properties asked about that are there and are no number in bounds."""
+
+    def passes(self, metric: MetricDefinition) -> bool:
+        """Whether such events pass every filter of a metric; see metering.match.matches."""
+        return matches_type(metric.event_types, self.event_type) and all(
+            passes(rule, self.texts.get(rule.name)) for rule in metric.property_filters
+        )
 
 
-def matches(metric: MetricDefinition) -> Condition:
-    """Whether an event passes every filter of a metric; see metering.match.matches."""
-    rules = [_passes(rule) for rule in metric.property_filters]
-    return all_of([_matches_type(metric.event_types), *rules])
+class Kinds:
+    """The columns by which the view of raw events is grouped into kinds, for some metrics."""
+
+    def __init__(self, metrics: Iterable[MetricDefinition], numbers: Iterable[str]) -> None:
+        """Tell apart what the filters of `metrics` do, and whether the properties in `numbers` are some."""
+        named: dict[str, dict[str, None]] = {}
+        for metric in metrics:
+            for rule in metric.property_filters:
+                listed = (*(rule.in_values or ()), *(rule.not_in_values or ()))
+                named.setdefault(rule.name, {}).update(dict.fromkeys(listed))
+        self._named = {name: tuple(listed) for name, listed in named.items()}
+        self._numbers = tuple(dict.fromkeys(numbers))
+
+    @property
+    def columns(self) -> str:
+        """The columns, in SQL."""
+        places = [
+            f"CASE WHEN {text_of(name)} IS NOT NULL "
+            f"THEN coalesce(list_position(?::VARCHAR[], {text_of(name)}), 0) END"
+            for name in self._named
+        ]
+        return ", ".join(["event_type", *places, *map(is_unreadable, self._numbers)])
+
+    @property
+    def values(self) -> list[Sequence[str]]:
+        """The values of their question marks."""
+        return [list(listed) for listed in self._named.values()]
+
+    def read(self, row: Sequence[Any]) -> tuple[Kind, Iterator[Any]]:
+        """The kind at the head of a row, and the rest of the row."""
+        rest = iter(row)
+        event_type = next(rest)
+        texts = {}
+        for name, listed in self._named.items():
+            place = next(rest)
+            if place is not None:
+                texts[name] = listed[place - 1] if place else OTHER
+        unreadable = frozenset([name for name in self._numbers if next(rest)])
+        return Kind(event_type, texts, unreadable), rest
 
 
-def is_unparsable(name: str) -> Condition:
-    """Whether a property is there and is no number in bounds; see metering.match.number_of."""
-    text = _text(name)
+def text_of(name: str) -> str:
+    """The canonical text of a property, in SQL; a name holds no NUL, so doubling its quotes is enough."""
+    doubled = name.replace("'", "''")
+    return f"texts['{doubled}']"
+
+
+def is_unreadable(name: str) -> str:
+    """Whether a property is there and is no number in bounds, in SQL; see metering.match.number_of.
+
+    What most numbers look like is told first, by what costs least.
+    """
+    text = text_of(name)
+    is_digits = f"length({text}) BETWEEN 1 AND {DIGITS_MAX} AND ltrim({text}, '0123456789') = ''"
     whole = f"regexp_extract({text}, '^-?([0-9]+)', 1)"
     fraction = f"regexp_extract({text}, '\\.([0-9]+)', 1)"
     power = f"coalesce(try_cast(regexp_extract({text}, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER), 0)"
     exponent = f"({power} - length({fraction}))"
     digits = f"greatest(length(ltrim({whole} || {fraction}, '0')), 1)"
-    is_bounded = f"{exponent} >= -{DIGITS_MAX} AND {digits} + {exponent} <= {DIGITS_MAX}"
-    is_number = f"(regexp_full_match({text}, '{_NUMBER}') AND {is_bounded})"
-    return Condition(f"({text} IS NOT NULL AND NOT {is_number})")
-
-
-def all_of(conditions: Sequence[Condition]) -> Condition:
-    """Whether every one of some conditions holds."""
-    return _joined(" AND ", "TRUE", conditions)
-
-
-def any_of(conditions: Sequence[Condition]) -> Condition:
-    """Whether at least one of some conditions holds."""
-    return _joined(" OR ", "FALSE", conditions)
-
-
-def _joined(word: str, none: str, conditions: Sequence[Condition]) -> Condition:
-    if not conditions:
-        return Condition(none)
-    values = [value for condition in conditions for value in condition.values]
-    return Condition(f"({word.join(condition.sql for condition in conditions)})", values)
-
-
-def _text(name: str) -> str:
-    """The canonical text of a property; a name holds no NUL, so doubling its quotes is enough."""
-    doubled = name.replace("'", "''")
-    return f"texts['{doubled}']"
-
-
-def _matches_type(rule: ValueFilter) -> Condition:
-    parts = []
-    if rule.in_values is not None:
-        parts.append(_is_in("event_type", rule.in_values))
-    if rule.not_in_values is not None:
-        parts.append(_is_not_in("event_type", rule.not_in_values))
-    return all_of(parts)
-
-
-def _passes(rule: PropertyFilter) -> Condition:
-    text = _text(rule.name)
-    parts = []
-    if rule.exists is not None:
-        parts.append(Condition(f"{text} IS {'NOT ' if rule.exists else ''}NULL"))
-    if rule.in_values is not None:
-        parts.append(_is_in(text, rule.in_values))
-    if rule.not_in_values:
-        parts.append(_is_not_in(text, rule.not_in_values))
-    return all_of(parts)
-
-
-def _is_in(text: str, members: Sequence[str]) -> Condition:
-    return Condition(f"coalesce(list_contains(?::VARCHAR[], {text}), FALSE)", [list(members)])
-
-
-def _is_not_in(text: str, members: Sequence[str]) -> Condition:
-    return Condition(f"coalesce(NOT list_contains(?::VARCHAR[], {text}), TRUE)", [list(members)])
+    return f"""CASE WHEN {text} IS NULL OR ({is_digits}) THEN FALSE
+        WHEN regexp_full_match({text}, '{_SHORT_NUMBER}') THEN FALSE
+        WHEN NOT regexp_full_match({text}, '{_NUMBER}') THEN TRUE
+        ELSE {exponent} < -{DIGITS_MAX} OR {digits} + {exponent} > {DIGITS_MAX} END"""

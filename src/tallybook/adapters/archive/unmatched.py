@@ -1,11 +1,18 @@
 """Tells which raw events no customer owns, no metric counts, or whose number a metric cannot read."""
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tallybook.adapters.archive.filters import Condition, all_of, any_of, is_unparsable, matches
-from tallybook.ports import RawEvent, Unmatched, UnmatchedGroup, UnmatchedQuestion, UnmatchedReason
+from tallybook.adapters.archive.filters import Kinds
+from tallybook.ports import (
+    EventPlace,
+    RawEvent,
+    Unmatched,
+    UnmatchedGroup,
+    UnmatchedQuestion,
+    UnmatchedReason,
+)
 from tallybook.values.metric import Aggregation
 
 if TYPE_CHECKING:
@@ -15,113 +22,118 @@ GROUPS_MAX = 100
 COLUMNS = "log_row, log_index, transaction_id, customer_id, event_type, timestamp, received_at, properties"
 NEWEST_FIRST = "timestamp DESC, log_row DESC, log_index DESC"
 _NUMERIC = (Aggregation.SUM, Aggregation.MAX, Aggregation.LATEST)
-_METRICS_AT_ONCE = 50
-
-Counts = list[tuple[str, int]]
-"""Events by name of the group."""
 
 
-def event_of(row: tuple[Any, ...]) -> RawEvent:
+@dataclass(slots=True)
+class _Pile:
+    """Events of one group: how many, and where the newest of them stand."""
+
+    count: int = 0
+    newest: list[EventPlace] = field(default_factory=list)
+
+    def add(self, count: int, newest: Iterable[EventPlace]) -> None:
+        self.count += count
+        self.newest += newest
+
+
+@dataclass(slots=True)
+class _Piles:
+    """Events of one reason by group; `count` holds each event once, however many groups it is in."""
+
+    count: int = 0
+    by_name: dict[str, _Pile] = field(default_factory=dict)
+
+    def add(self, names: Sequence[str], count: int, newest: Sequence[EventPlace]) -> None:
+        self.count += count if names else 0
+        for name in names:
+            self.by_name.setdefault(name, _Pile()).add(count, newest)
+
+    def shown(self, samples: int) -> list[tuple[str, int, list[EventPlace]]]:
+        """The groups to tell, those with most events first, with the places of their samples."""
+        ordered = sorted(self.by_name.items(), key=lambda item: (-item[1].count, item[0]))[:GROUPS_MAX]
+        return [(name, pile.count, sorted(pile.newest, reverse=True)[:samples]) for name, pile in ordered]
+
+
+def event_of(row: Sequence[Any]) -> RawEvent:
     """The event in a row of COLUMNS."""
     return RawEvent((row[0], row[1]), *row[2:])
 
 
 def unmatched_in(connection: "DuckDBPyConnection", question: UnmatchedQuestion) -> Unmatched:
     """What the view of raw events holds that is not counted; see ports.Unmatched."""
-    by_key = _counts(connection, "customer_id", Condition("TRUE"))
-    unowned = set(question.unowned([key for key, _ in by_key]))
-    uncounted = any_of([matches(metric) for metric in question.metrics])
-    uncounted.sql = f"NOT {uncounted.sql}"
-    by_type = _counts(connection, "event_type", uncounted)
-    always = Condition("TRUE")
-    return Unmatched(
-        event_count=sum(count for _, count in by_key),
-        no_customer=_reason(
-            connection, "customer_id", always, [item for item in by_key if item[0] in unowned], question
-        ),
-        no_metric=_reason(connection, "event_type", uncounted, by_type, question),
-        unparsable_number=_unparsable(connection, question),
-    )
-
-
-def _counts(connection: "DuckDBPyConnection", column: str, where: Condition) -> Counts:
-    """Events by the values of a column, most first."""
-    query = (
-        f"SELECT {column}, count(*) FROM raw_events WHERE {where.sql} "  # noqa: S608  # ours
-        "GROUP BY 1 ORDER BY 2 DESC, 1"
-    )
-    return connection.execute(query, where.values).fetchall()
-
-
-def _reason(
-    connection: "DuckDBPyConnection",
-    column: str,
-    where: Condition,
-    counts: Counts,
-    question: UnmatchedQuestion,
-) -> UnmatchedReason:
-    """The groups of a column's values, with the newest events of those shown."""
-    shown = counts[:GROUPS_MAX]
-    samples: dict[str, list[RawEvent]] = {name: [] for name, _ in shown}
-    if shown and question.samples:
-        query = (
-            f"SELECT {COLUMNS} FROM raw_events "  # noqa: S608  # ours
-            f"WHERE list_contains(?::VARCHAR[], {column}) AND {where.sql} "
-            f"QUALIFY row_number() OVER (PARTITION BY {column} ORDER BY {NEWEST_FIRST}) "
-            f"<= {question.samples} ORDER BY {NEWEST_FIRST}"
+    looked, unowned = _unowned(connection, question)
+    uncounted, unreadable = _by_metrics(connection, question)
+    reasons = [(piles, piles.shown(question.samples)) for piles in (unowned, uncounted, unreadable)]
+    places = {place for _, shown in reasons for _, _, newest in shown for place in newest}
+    samples = _events_at(connection, places)
+    told = [
+        UnmatchedReason(
+            piles.count,
+            len(piles.by_name),
+            tuple(
+                UnmatchedGroup(name, count, tuple(samples[place] for place in newest))
+                for name, count, newest in shown
+            ),
         )
-        for row in connection.execute(query, [list(samples), *where.values]).fetchall():
-            event = event_of(row)
-            samples[event.customer_id if column == "customer_id" else event.event_type].append(event)
-    return UnmatchedReason(
-        event_count=sum(count for _, count in counts),
-        group_count=len(counts),
-        groups=tuple(UnmatchedGroup(name, count, tuple(samples[name])) for name, count in shown),
-    )
+        for piles, shown in reasons
+    ]
+    return Unmatched(looked, *told)
 
 
-def _unparsable(connection: "DuckDBPyConnection", question: UnmatchedQuestion) -> UnmatchedReason:
-    """By metric: events that it counts whose property is there and is no number."""
-    conditions = {
-        metric.id: all_of([matches(metric), is_unparsable(metric.aggregation_key)])
+def _unowned(connection: "DuckDBPyConnection", question: UnmatchedQuestion) -> tuple[int, _Piles]:
+    """How many events there are, and those whose key belongs to no customer, by key."""
+    rows = connection.execute(_grouped("customer_id", question.samples)).fetchall()
+    unowned = set(question.unowned([key for key, *_ in rows]))
+    piles = _Piles()
+    for key, count, newest in rows:
+        piles.add([key] if key in unowned else [], count, _places(newest))
+    return sum(count for _, count, _ in rows), piles
+
+
+def _by_metrics(connection: "DuckDBPyConnection", question: UnmatchedQuestion) -> tuple[_Piles, _Piles]:
+    """Events that no metric counts, by type; and by metric those in which it finds no number."""
+    keys = {
+        metric.id: metric.aggregation_key
         for metric in question.metrics
         if metric.aggregation in _NUMERIC and metric.aggregation_key is not None
     }
-    counts = [
-        (name, count)
-        for part in _parts(list(conditions), _METRICS_AT_ONCE)
-        for name, count in zip(
-            part, _count_each(connection, [conditions[name] for name in part]), strict=True
-        )
-        if count
-    ]
-    counts.sort(key=lambda item: (-item[1], item[0]))
-    any_ = any_of([conditions[name] for name, _ in counts])
-    groups = [
-        UnmatchedGroup(name, count, _newest(connection, conditions[name], question.samples))
-        for name, count in counts[:GROUPS_MAX]
-    ]
-    total = _count_each(connection, [any_])[0] if counts else 0
-    return UnmatchedReason(total, len(counts), tuple(groups))
+    kinds = Kinds(question.metrics, keys.values())
+    uncounted, unreadable = _Piles(), _Piles()
+    query = _grouped(kinds.columns, question.samples)
+    for row in connection.execute(query, kinds.values).fetchall():
+        kind, (count, newest) = kinds.read(row)
+        counting = [metric.id for metric in question.metrics if kind.passes(metric)]
+        places = _places(newest)
+        uncounted.add([] if counting else [kind.event_type], count, places)
+        unreadable.add([name for name in counting if keys.get(name) in kind.unreadable], count, places)
+    return uncounted, unreadable
 
 
-def _count_each(connection: "DuckDBPyConnection", conditions: Sequence[Condition]) -> list[int]:
-    """How many events each condition holds for, in one pass."""
-    columns = ", ".join(f"count(*) FILTER (WHERE {condition.sql})" for condition in conditions)
-    values = [value for condition in conditions for value in condition.values]
-    counted = connection.execute(f"SELECT {columns} FROM raw_events", values).fetchone()  # noqa: S608  # ours
-    return [int(count) for count in counted or ()]
+def _grouped(columns: str, samples: int) -> str:
+    """A query for the events by some columns: how many, and where the newest of them stand."""
+    place = "{'timestamp': timestamp, 'log_row': log_row, 'log_index': log_index}"
+    newest = f"max({place}, {samples})" if samples else "[]"
+    return f"SELECT {columns}, count(*), {newest} FROM raw_events GROUP BY ALL"  # noqa: S608  # ours
 
 
-def _newest(connection: "DuckDBPyConnection", where: Condition, count: int) -> tuple[RawEvent, ...]:
+def _places(newest: Iterable[Mapping[str, int]]) -> list[EventPlace]:
+    return [(place["timestamp"], place["log_row"], place["log_index"]) for place in newest]
+
+
+def _events_at(connection: "DuckDBPyConnection", places: Iterable[EventPlace]) -> dict[EventPlace, RawEvent]:
+    """The events at some places."""
+    ordered = sorted(places)
+    if not ordered:
+        return {}
     query = (
-        f"SELECT {COLUMNS} FROM raw_events WHERE {where.sql} "  # noqa: S608  # ours
-        f"ORDER BY {NEWEST_FIRST} LIMIT {count}"
+        f"SELECT {COLUMNS} FROM raw_events WHERE timestamp BETWEEN ? AND ? "  # noqa: S608  # ours
+        "AND (log_row, log_index) IN (SELECT unnest(?::BIGINT[]), unnest(?::INTEGER[]))"
     )
-    return tuple(event_of(row) for row in connection.execute(query, where.values).fetchall())
-
-
-def _parts(names: Iterable[str], count: int) -> Iterable[list[str]]:
-    rest = iter(names)
-    while part := list(islice(rest, count)):
-        yield part
+    values = [
+        ordered[0][0],
+        ordered[-1][0],
+        [row for _, row, _ in ordered],
+        [index for _, _, index in ordered],
+    ]
+    events = map(event_of, connection.execute(query, values).fetchall())
+    return {(event.timestamp_micros, *event.position): event for event in events}
