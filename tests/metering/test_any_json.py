@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
-from tests.metering.test_metering import NOW, Standing
+from tests.archive import support as archives
+from tests.metering.test_metering import NOW
 
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["\x00", "a\x00b", "\ud800", "\ufeff", "\u2028", '"', "\\", "'"]
@@ -80,22 +80,20 @@ def read(metering: Metering) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("any")
-
-
-@pytest.fixture(scope="module")
-def metering(folder: Path) -> Iterator[Metering]:
-    metering = Metering(folder, Standing())
-    for metric in METRICS:
-        metering.register(metric)
-    yield metering
-    before = read(metering)
-    metering.close()
-    again = Metering(folder, Standing())
-    after = read(again)
-    again.close()
-    assert after == before
+def metering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metering]:
+    """Metering that is asked in the end whether it, its archive and its next start know the same."""
+    folder = tmp_path_factory.mktemp("any")
+    with archives.metering(folder) as (metering, store):
+        for metric in METRICS:
+            metering.register(metric)
+        yield metering
+        before, raw = read(metering), archives.read(store)
+        assert len(raw) == metering.status()["events_accepted"]
+        archives.archive(metering, folder)
+        assert archives.read(store) == raw
+    with archives.metering(folder) as (again, store):
+        assert read(again) == before
+        assert archives.read(store) == raw
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
