@@ -10,6 +10,7 @@ from tallybook.metering.aggregate import aggregate, value_of, without_repeats
 from tallybook.values.event import Event
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 from tallybook.values.usage import Tally
+from tests.properties.queries import BY_SQL, Query
 from tests.reference import Group, logged, read_json
 
 STEPS = {"HOUR": timedelta(hours=1), "DAY": timedelta(days=1)}
@@ -38,6 +39,12 @@ def definition_of(metric_id: str, body: dict[str, Any]) -> MetricDefinition:
         ),
         group_keys=tuple(map(tuple, body["group_keys"])),
     )
+
+
+def query_definition_of(metric_id: str, query: Query) -> MetricDefinition:
+    """A metric in SQL, with group keys to ask for."""
+    keys = {query.columns, query.columns[:1], query.columns[1:]} - {()}
+    return MetricDefinition(metric_id, Aggregation.SQL, group_keys=tuple(sorted(keys)), sql=query.sql)
 
 
 def windows_of(size: str, start: datetime, end: datetime) -> Iterator[Window]:
@@ -88,7 +95,11 @@ class Books:
         used = self.used(customer)
         for window in windows:
             inside = [event for event in used if window[0] <= event.timestamp < window[1]]
-            yield window, aggregate(metric, inside, *window, grouping) if inside else {}
+            if metric.sql is not None:
+                values = BY_SQL[metric.sql].values(inside, grouping)
+                yield window, {group: Tally(count=1, sum=value) for group, value in values.items()}
+            else:
+                yield window, aggregate(metric, inside, *window, grouping) if inside else {}
 
     def groups(
         self,

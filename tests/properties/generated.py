@@ -10,6 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.properties.queries import QUERIES
+
 MICRO = 1
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
@@ -87,26 +89,44 @@ instants = st.one_of(
     st.sampled_from([-34 * DAY + 600 * SECOND, DAY - 600 * SECOND, -DAY, 0]),
 )
 few_values = st.one_of(st.sampled_from(("a", "b", "eu", "", "1", "true")).map(_dumps), values)
-readings = st.one_of(numbers, numbers.map(_dumps), values)
-properties = st.one_of(
-    *[
-        st.fixed_dictionaries(always, optional=dict.fromkeys(PROPERTIES[1:5], few_values)).map(
-            lambda found: tuple(found.items())
-        )
-        for always in ({"amount": readings}, {"amount": readings, "size": readings}, {"size": readings}, {})
-    ],
-    st.none(),
+wild = st.one_of(numbers, numbers.map(_dumps), values)
+tame_numbers = st.one_of(
+    st.integers(-(10**9), 10**9).map(str), st.decimals(-(10**6), 10**6, places=3).map(lambda one: f"{one:f}")
 )
-sent = st.builds(
-    Sent,
-    number=st.one_of(st.integers(0, 400), st.integers(0, 10_000), st.integers(0, 12)),
-    key=st.integers(0, ALIASES + 3),
-    event_type=st.sampled_from(EVENT_TYPES),
-    at=instants,
-    digits=st.sampled_from([0, 3, 6, 9]),
-    offset=st.sampled_from(["Z", "Z", "+00:00", "+05:30", "-08:00"]),
-    properties=properties,
+tame = st.one_of(
+    tame_numbers,
+    tame_numbers.map(_dumps),
+    st.sampled_from(
+        (*OTHERS, '""', '"x"', '"1.50"', "1.50", '"007"', '"-0"', "-0.0", "1e3", '"1e3"', '" 1"')
+    ),
 )
+"""What a metric in SQL computes with: it answers 400 where more than 38 digits would be needed."""
+
+
+def _properties(readings: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        *[
+            st.fixed_dictionaries(always, optional=dict.fromkeys(PROPERTIES[1:5], few_values)).map(
+                lambda found: tuple(found.items())
+            )
+            for always in ({"amount": readings}, {"amount": readings, "size": values}, {"size": readings}, {})
+        ],
+        st.none(),
+    )
+
+
+def _sends(readings: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    sent = st.builds(
+        Sent,
+        number=st.one_of(st.integers(0, 400), st.integers(0, 10_000), st.integers(0, 12)),
+        key=st.integers(0, ALIASES + 3),
+        event_type=st.sampled_from(EVENT_TYPES),
+        at=instants,
+        digits=st.sampled_from([0, 3, 6, 9]),
+        offset=st.sampled_from(["Z", "Z", "+00:00", "+05:30", "-08:00"]),
+        properties=_properties(readings),
+    )
+    return st.lists(sent, min_size=1, max_size=40).map(tuple)
 
 
 @dataclass(frozen=True)
@@ -122,6 +142,13 @@ class MakeMetric:
     """A metric, as the body that creates it but for its name."""
 
     body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MakeQuery:
+    """A metric in SQL, by its place in `queries.QUERIES`."""
+
+    query: int
 
 
 @dataclass(frozen=True)
@@ -256,11 +283,6 @@ metrics = st.builds(
 )
 alias_sets = st.frozensets(st.integers(0, ALIASES - 1), max_size=3)
 small = st.integers(0, 7)
-sends = st.builds(
-    Send,
-    st.lists(sent, min_size=1, max_size=40).map(tuple),
-    st.lists(st.sampled_from([1, 2, 5, 30]), min_size=1, max_size=3).map(tuple),
-)
 asks = st.builds(
     Ask,
     customer=small,
@@ -285,8 +307,13 @@ tidyings = st.builds(Tidy, st.sampled_from(["checkpoint", "archive"]))
 restarts = st.builds(Restart, st.booleans())
 
 
-def stories(restarts_max: int = 0) -> st.SearchStrategy[list[object]]:
-    """Something of everything, in any order."""
+def stories(restarts_max: int = 0, queries: int = 0) -> st.SearchStrategy[list[object]]:
+    """Something of everything, in any order; with so many metrics in SQL, or none of them."""
+    sends = st.builds(
+        Send,
+        _sends(tame if queries else wild),
+        st.lists(st.sampled_from([1, 2, 5, 30]), min_size=1, max_size=3).map(tuple),
+    )
     parts: st.SearchStrategy[tuple[list[object], ...]] = st.tuples(
         st.lists(sends, min_size=2, max_size=5),
         st.lists(metrics, min_size=1, max_size=4),
@@ -295,5 +322,11 @@ def stories(restarts_max: int = 0) -> st.SearchStrategy[list[object]]:
         st.lists(asks, max_size=2),
         st.lists(tidyings, max_size=3),
         st.lists(restarts, max_size=restarts_max),
+        st.lists(
+            st.builds(MakeQuery, st.integers(0, len(QUERIES) - 1)),
+            min_size=queries,
+            max_size=queries,
+            unique=True,
+        ),
     )
     return parts.flatmap(lambda found: st.permutations([step for part in found for step in part]))

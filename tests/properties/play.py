@@ -12,8 +12,9 @@ from tallybook.values.instant import parse_instant
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import Tally
 from tests.properties import generated as g
-from tests.properties.books import Books, Values, Window, definition_of, windows_of
+from tests.properties.books import Books, Values, Window, definition_of, query_definition_of, windows_of
 from tests.properties.hosts import Host
+from tests.properties.queries import QUERIES
 from tests.reference import Group
 
 DAY = timedelta(days=1)
@@ -31,6 +32,7 @@ class Play:
         self._does: dict[type, Callable[[Any], None]] = {
             g.Send: self.send,
             g.MakeMetric: self.make_metric,
+            g.MakeQuery: self.make_query,
             g.MakeCustomer: self.make_customer,
             g.SetAliases: self.set_aliases,
             g.MoveAlias: self.move_alias,
@@ -102,6 +104,11 @@ class Play:
         name = f"{self.tag} {len(self.books.metrics)}"
         made = self._post("/v1/billable-metrics/create", {"name": name, **step.body})
         self.books.metrics.append(definition_of(made["data"]["id"], step.body))
+
+    def make_query(self, step: g.MakeQuery) -> None:
+        query = QUERIES[step.query]
+        made = self._v1.billable_metrics.create(name=self.tag, sql=query.sql).data.id
+        self.books.metrics.append(query_definition_of(made, query))
 
     def make_customer(self, step: g.MakeCustomer) -> None:
         free = [alias for alias in map(self._alias, step.aliases) if alias not in self.books.owners]
@@ -262,7 +269,9 @@ class Play:
             for place, customer in enumerate(books.customers):
                 keys = [(), *metric.group_keys]
                 for index, grouping in enumerate(keys):
-                    size = ("HOUR", "DAY", "NONE")[(number + place + index) % 3]
+                    size = ("NONE", "DAY", "HOUR")[
+                        (number + place + index) % (3 if metric.sql is None else 2)
+                    ]
                     self.compare_groups(customer, metric, size, near if size == "HOUR" else whole, grouping)
 
 

@@ -13,7 +13,7 @@ from tests.properties.hosts import Host
 from tests.properties.play import midnight, sandbox
 
 
-@examples(40)
+@examples(25)
 @given(offered=st.lists(offers, min_size=1, max_size=3), events=used, first=st.integers(0, 40))
 def test_draft_invoices_are_what_the_events_cost(
     here: Host, offered: list[Offer], events: list[g.Sent], first: int

@@ -9,7 +9,7 @@ from tests.properties.hosts import Host
 from tests.properties.play import production, sandbox
 
 
-@examples(60)
+@examples(40)
 @given(steps=g.stories())
 def test_one_process_agrees_with_the_reference(here: Host, steps: list[object]) -> None:
     play = sandbox(here)
@@ -17,7 +17,7 @@ def test_one_process_agrees_with_the_reference(here: Host, steps: list[object]) 
     play.compare_all()
 
 
-@examples(30)
+@examples(20)
 @given(steps=g.stories())
 def test_two_processes_agree_with_the_reference(apart: Host, steps: list[object]) -> None:
     play = production(apart)
@@ -25,8 +25,16 @@ def test_two_processes_agree_with_the_reference(apart: Host, steps: list[object]
     play.compare_all()
 
 
-@examples(4)
-@given(steps=g.stories(1), kills=st.booleans())
+@examples(12)
+@given(steps=g.stories(queries=3))
+def test_metrics_in_sql_agree_with_the_same_in_python(here: Host, steps: list[object]) -> None:
+    play = sandbox(here)
+    play.play(steps)
+    play.compare_all()
+
+
+@examples(3)
+@given(steps=g.stories(1, queries=1), kills=st.booleans())
 def test_a_server_started_again_agrees_with_the_reference(
     apart: Host, steps: list[object], kills: bool
 ) -> None:
