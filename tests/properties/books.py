@@ -10,7 +10,7 @@ from tallybook.metering.aggregate import aggregate, value_of, without_repeats
 from tallybook.values.event import Event
 from tallybook.values.metric import Aggregation, MetricDefinition, PropertyFilter, ValueFilter
 from tallybook.values.usage import Tally
-from tests.properties.queries import BY_SQL, Query
+from tests.properties.queries import BY_SQL
 from tests.reference import Group, logged, read_json
 
 STEPS = {"HOUR": timedelta(hours=1), "DAY": timedelta(days=1)}
@@ -39,12 +39,6 @@ def definition_of(metric_id: str, body: dict[str, Any]) -> MetricDefinition:
         ),
         group_keys=tuple(map(tuple, body["group_keys"])),
     )
-
-
-def query_definition_of(metric_id: str, query: Query) -> MetricDefinition:
-    """A metric in SQL, with group keys to ask for."""
-    keys = {query.columns, query.columns[:1], query.columns[1:]} - {()}
-    return MetricDefinition(metric_id, Aggregation.SQL, group_keys=tuple(sorted(keys)), sql=query.sql)
 
 
 def windows_of(size: str, start: datetime, end: datetime) -> Iterator[Window]:

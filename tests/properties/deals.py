@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tallybook.metering.aggregate import aggregate, value_of
+from tallybook.metering.match import number_of
 from tallybook.values.event import Event
 from tallybook.values.instant import parse_instant
 from tallybook.values.metric import MetricDefinition
@@ -26,6 +27,20 @@ LENGTH_HOURS = 9 * 24
 Line = tuple[Any, ...]
 
 
+QUERIES = {
+    f"SQL {name}": (
+        f"SELECT {value} AS value, properties.region, properties.team FROM events "
+        "GROUP BY properties.region, properties.team"
+    )
+    for name, value in {
+        "COUNT": "COUNT(*)",
+        "LATEST": "LATEST(properties.amount)",
+        "MAX": "MAX(CAST(properties.amount AS DECIMAL))",
+    }.items()
+}
+"""Metrics in SQL whose value may fall; a product that needs fewer keys adds their rows up."""
+
+
 @dataclass(frozen=True)
 class Rate:
     """A price from some hour of the contract on."""
@@ -39,10 +54,18 @@ class Offer:
     """A metric, the product that bills it, and its rates: by region, or under None for all."""
 
     kind: str
+    """An aggregation, or one of QUERIES."""
     by_team: bool
     rates: dict[str | None, tuple[Rate, ...]]
     conversion: tuple[str, str] | None
     rounding: tuple[str, int] | None
+    granularity: str
+    """When the quantity of a metric in SQL arises: HOUR or SERVICE_PERIOD."""
+
+    @property
+    def is_sql(self) -> bool:
+        """Whether the metric is a query."""
+        return self.kind in QUERIES
 
     @property
     def by_region(self) -> bool:
@@ -64,7 +87,7 @@ timelines = st.lists(
 by_region = st.dictionaries(st.sampled_from(REGIONS), timelines, min_size=1)
 offers = st.builds(
     Offer,
-    kind=st.sampled_from(["COUNT", "SUM", "MAX", "LATEST", "UNIQUE"]),
+    kind=st.sampled_from(["COUNT", "SUM", "MAX", "LATEST", "UNIQUE", *QUERIES]),
     by_team=st.booleans(),
     rates=st.one_of(timelines.map(lambda found: {None: found}), by_region),
     conversion=st.one_of(
@@ -74,6 +97,7 @@ offers = st.builds(
         st.none(),
         st.tuples(st.sampled_from(["round_up", "round_down", "round_half_up"]), st.integers(0, 2)),
     ),
+    granularity=st.sampled_from(["HOUR", "SERVICE_PERIOD"]),
 )
 amounts = st.one_of(
     st.integers(-50, 2_000).map(str),
@@ -87,7 +111,7 @@ moments = st.one_of(
 )
 
 
-def _used(number: int, at: int, amount: str, region: str, team: str) -> g.Sent:
+def _event(number: int, at: int, amount: str, region: str, team: str) -> g.Sent:
     held = (("amount", amount), ("region", f'"{region}"'), ("team", f'"{team}"'))
     return g.Sent(number, 0, "call", at, 6, "Z" if number % 2 else "+05:30", held)
 
@@ -96,13 +120,16 @@ used = st.lists(
     st.tuples(moments, amounts, st.sampled_from(REGIONS), st.sampled_from(TEAMS)),
     max_size=40,
     unique_by=lambda event: event[0],
-).map(lambda found: [_used(number, *event) for number, event in enumerate(found)])
+).map(lambda found: [_event(number, *event) for number, event in enumerate(found)])
 """Events of the first alias, at distinct moments counted from the start of a contract."""
 
 
 def make_metrics(play: Play, offered: list[Offer]) -> None:
     """The metrics of some offers."""
     for offer in offered:
+        if offer.is_sql:
+            play.make_query(QUERIES[offer.kind], (offer.key,) if offer.key else ())
+            continue
         names = ["amount", *offer.key]
         body: dict[str, Any] = {
             "aggregation_type": offer.kind,
@@ -157,6 +184,8 @@ def _product(number: int, offer: Offer, metrics: list[MetricDefinition]) -> dict
         body["pricing_group_key"] = ["region"]
     if offer.by_team:
         body["presentation_group_key"] = ["team"]
+    if offer.is_sql:
+        body["sql_breakdown_granularity"] = offer.granularity
     if offer.conversion is not None:
         operation, factor = offer.conversion
         body["quantity_conversion"] = {"conversion_factor": Decimal(factor), "operation": operation}
@@ -220,19 +249,64 @@ def expected_lines(play: Play, offered: list[Offer], start: datetime, end: datet
 def _lines(
     offer: Offer, metric: MetricDefinition, usage: list[Event], windows: list[tuple[datetime, datetime, Rate]]
 ) -> Iterator[Line]:
-    matching = [event for event in usage if _is_counted(metric, event)]
-    teams = {event.properties["team"] for event in matching} if offer.by_team else {None}
-    for team in sorted(teams, key=str) or [None]:
-        mine = [event for event in matching if team in (None, event.properties["team"])]
+    matching = usage if offer.is_sql else [event for event in usage if _is_counted(metric, event)]
+    teams = sorted({event.properties["team"] for event in matching}) if offer.by_team else [None]
+    portions = {
+        team: [(*window, _used(offer, metric, matching, team, window, windows[-1])) for window in windows]
+        for team in teams
+    }
+    portions = {
+        team: parts for team, parts in portions.items() if any(part[-1] is not None for part in parts)
+    }
+    for team, parts in (portions or {None: [(*window, None) for window in windows]}).items():
         before = Fraction(0)
-        for begin, end, rate in windows:
-            is_used = any(begin <= event.timestamp < end for event in mine)
-            if not is_used and (offer.by_region or (offer.by_team and matching)):
+        for begin, end, rate, used_ in parts:
+            if used_ is None and (offer.by_region or (offer.by_team and portions)):
                 continue
-            after = before + _converted(offer, _value(metric, mine, end) - _value(metric, mine, begin))
+            after = before + (used_ or 0)
             quantity = _rounded(offer, after) - _rounded(offer, before)
             before, price = after, Fraction(rate.price)
             yield team, begin, end, quantity, price, quantity * price
+
+
+def _used(
+    offer: Offer,
+    metric: MetricDefinition,
+    usage: list[Event],
+    team: str | None,
+    window: tuple[datetime, datetime, Rate],
+    last: tuple[datetime, datetime, Rate],
+) -> Fraction | None:
+    """What a group used in a window, in priced units; None where that gives no line."""
+    usage = [event for event in usage if team in (None, event.properties["team"])]
+    begin, end, _ = window
+    if offer.is_sql:
+        if offer.granularity == "SERVICE_PERIOD":
+            begin = datetime.min.replace(tzinfo=UTC)
+            if window != last:
+                return None
+        before, after = (_queried(offer.kind, usage, until) for until in (begin, end))
+        return None if before == after else _converted(offer, after) - _converted(offer, before)
+    if not any(begin <= event.timestamp < end for event in usage):
+        return None
+    return _converted(offer, _value(metric, usage, end)) - _converted(offer, _value(metric, usage, begin))
+
+
+def _queried(kind: str, usage: list[Event], until: datetime) -> Fraction:
+    """One of QUERIES over everything before some moment, its rows added up."""
+    rows: dict[tuple[str, str], list[Event]] = {}
+    for event in usage:
+        if event.timestamp < until:
+            rows.setdefault((event.properties["region"], event.properties["team"]), []).append(event)
+    total = Fraction(0)
+    for events in rows.values():
+        read = [(event.timestamp, number_of(event.properties["amount"])) for event in events]
+        numbers = [(at, number) for at, number in read if number is not None]
+        if kind == "SQL COUNT":
+            total += len(events)
+        elif numbers:
+            total += Fraction(max(numbers)[1] if kind == "SQL LATEST" else max(one for _, one in numbers))
+    return total
 
 
 def _is_counted(metric: MetricDefinition, event: Event) -> bool:

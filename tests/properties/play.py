@@ -9,10 +9,10 @@ from typing import Any
 
 from tallybook.metering.aggregate import value_of
 from tallybook.values.instant import parse_instant
-from tallybook.values.metric import MetricDefinition
+from tallybook.values.metric import Aggregation, MetricDefinition
 from tallybook.values.usage import Tally
 from tests.properties import generated as g
-from tests.properties.books import Books, Values, Window, definition_of, query_definition_of, windows_of
+from tests.properties.books import Books, Values, Window, definition_of, windows_of
 from tests.properties.hosts import Host
 from tests.properties.queries import QUERIES
 from tests.reference import Group
@@ -32,7 +32,7 @@ class Play:
         self._does: dict[type, Callable[[Any], None]] = {
             g.Send: self.send,
             g.MakeMetric: self.make_metric,
-            g.MakeQuery: self.make_query,
+            g.MakeQuery: lambda step: self.make_query(QUERIES[step.query].sql, QUERIES[step.query].keys),
             g.MakeCustomer: self.make_customer,
             g.SetAliases: self.set_aliases,
             g.MoveAlias: self.move_alias,
@@ -105,10 +105,10 @@ class Play:
         made = self._post("/v1/billable-metrics/create", {"name": name, **step.body})
         self.books.metrics.append(definition_of(made["data"]["id"], step.body))
 
-    def make_query(self, step: g.MakeQuery) -> None:
-        query = QUERIES[step.query]
-        made = self._v1.billable_metrics.create(name=self.tag, sql=query.sql).data.id
-        self.books.metrics.append(query_definition_of(made, query))
+    def make_query(self, sql: str, keys: tuple[tuple[str, ...], ...]) -> None:
+        """A metric in SQL, and the keys to ask for it by."""
+        made = self._v1.billable_metrics.create(name=self.tag, sql=sql).data.id
+        self.books.metrics.append(MetricDefinition(made, Aggregation.SQL, group_keys=keys, sql=sql))
 
     def make_customer(self, step: g.MakeCustomer) -> None:
         free = [alias for alias in map(self._alias, step.aliases) if alias not in self.books.owners]

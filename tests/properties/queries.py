@@ -23,6 +23,11 @@ class Query:
     columns: tuple[str, ...]
     rows: Callable[[Sequence[Event]], Rows]
 
+    @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Keys to ask for: all columns, the first, and the others."""
+        return tuple(sorted({self.columns, self.columns[:1], self.columns[1:]} - {()}))
+
     def values(self, events: Sequence[Event], grouping: tuple[str, ...]) -> dict[Group, Decimal]:
         """The value by some of the columns, the others added up; none of zero."""
         places = [self.columns.index(name) for name in grouping]
