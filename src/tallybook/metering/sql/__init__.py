@@ -15,6 +15,7 @@ from tallybook.metering.sql.generate import (
     texts_statement,
 )
 from tallybook.metering.sql.nodes import Kind, SqlMetric
+from tallybook.metering.sql.rises import can_rise, rises_statement
 from tallybook.metering.sql.selects import check_sql
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "Needs",
     "Program",
     "SqlMetric",
+    "can_rise",
     "check_sql",
     "digits_statement",
     "needs_of",
+    "rises_statement",
     "texts_statement",
 ]
