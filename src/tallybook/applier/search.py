@@ -4,25 +4,27 @@ When an id was accepted is held in memory, so only rows received in that second 
 repeats can only be in rows that are known to hold some. Of both only fingerprints are read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
 import xxhash
 
-from tallybook.adapters.log.sqlite import LogRow, SqliteLog
+from tallybook.adapters.log.sqlite import LogLook, SqliteLog
 from tallybook.applier.state import SECOND_MAX, State
 from tallybook.metering.raw import sent_events
 from tallybook.ports import RawEvent
-from tallybook.values.instant import instant_of_micros, micros_of
+from tallybook.values.instant import micros_of
 
 ENTRIES_PER_ID_MAX = 100
 """So many entries of one id are told, the oldest."""
 _ROWS_AT_ONCE = 65_536
 _GAP_ROWS = 32
 """Reading so many rows in vain costs less than another query."""
-_MICRO = timedelta(microseconds=1)
+_SECOND_MICROS = 1_000_000
 
+Span = tuple[int, int]
+"""Rows after the first number up to the second."""
 Places = dict[int, dict[int, bool]]
 """By row: the index of each event found, and whether it is a repeat."""
 
@@ -31,46 +33,53 @@ def search(
     log: SqliteLog, state: State, transaction_ids: Iterable[str], since: datetime, last_row: int
 ) -> list[RawEvent]:
     """Every event with one of these ids that was received at `since` or later, repeats too, in order."""
-    ids = {xxhash.xxh3_128_digest(text.encode()): text for text in transaction_ids}
+    ids = {xxhash.xxh3_128_digest(text.encode()) for text in transaction_ids}
     if not ids:
         return []
-    first_row = log.last_row_at(since - _MICRO, last_row) + 1
     places: Places = {}
-    spans = _accepted_in(log, state, b"".join(ids), first_row, last_row)
-    for after, until in spans:
-        _look(log, ids, state.repeats_between(after + 1, until), (after, until), places)
-    for begin in range(first_row, last_row + 1, _ROWS_AT_ONCE):
-        end = min(begin + _ROWS_AT_ONCE, last_row + 1)
-        repeats = state.repeats_between(begin, end - 1)
-        seen = [range(after + 1, until + 1) for after, until in spans]
-        # More rows may have been told of than were asked for.
-        rows = [
-            row for row in sorted(repeats) if begin <= row < end and not any(row in span for span in seen)
-        ]
-        for span in _spans_of(rows):
-            _look(log, ids, repeats, span, places)
-    return _limited(_read(log, places))
+    with log.looking() as look:
+        first_row = look.last_row_before(micros_of(since), log.first_row(), last_row) + 1
+        spans = _accepted_in(look, state, b"".join(ids), first_row, last_row)
+        for begin in range(first_row, last_row + 1, _ROWS_AT_ONCE):
+            end = min(begin + _ROWS_AT_ONCE, last_row + 1)
+            repeats = state.repeats_between(begin, end - 1)
+            clipped = [(max(after, begin - 1), min(until, end - 1)) for after, until in spans]
+            rest = _spans_of(_rest(repeats, range(begin, end), spans))
+            for after, until in (*clipped, *rest):
+                if after < until:
+                    _look(look, ids, repeats, (after, until), places)
+        return _limited(_read(look, places))
 
 
 def _accepted_in(
-    log: SqliteLog, state: State, fingerprints: bytes, first_row: int, last_row: int
-) -> list[tuple[int, int]]:
-    """The stretches of rows, as (after, until), that were received in the seconds of acceptance."""
+    look: LogLook, state: State, fingerprints: bytes, first_row: int, last_row: int
+) -> list[Span]:
+    """The stretches of rows that were received in the seconds of acceptance, in order."""
     seconds = state.seconds_of(fingerprints)
     spans = []
     for second in np.unique(seconds[seconds >= 0]).tolist():
-        after = log.last_row_at(instant_of_micros(second * 1_000_000) - _MICRO, last_row)
+        after = look.last_row_before(second * _SECOND_MICROS, first_row, last_row)
         until = last_row
         if second < SECOND_MAX:
-            until = log.last_row_at(instant_of_micros((second + 1) * 1_000_000) - _MICRO, last_row)
-        after = max(after, first_row - 1)
+            until = look.last_row_before((second + 1) * _SECOND_MICROS, after + 1, last_row)
         if after < until:
             spans.append((after, until))
     return spans
 
 
-def _spans_of(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Stretches (after, until) that cover ascending rows."""
+def _rest(rows: Iterable[int], wanted: range, spans: Sequence[Span]) -> list[int]:
+    """Those of some rows that are wanted and lie in no span, ascending."""
+    given = np.array(sorted(rows), dtype=np.int64)
+    given = given[(given >= wanted.start) & (given < wanted.stop)]
+    afters, untils = np.array([(-1, -1), *spans], dtype=np.int64).T
+    # The last span that begins before a row is the only one that may hold it.
+    nearest = np.searchsorted(afters, given) - 1
+    rest: list[int] = given[given > untils[nearest]].tolist()
+    return rest
+
+
+def _spans_of(rows: Sequence[int]) -> Iterator[Span]:
+    """Stretches that cover ascending rows."""
     start = 0
     for number, row in enumerate(rows):
         if number + 1 == len(rows) or rows[number + 1] > row + _GAP_ROWS:
@@ -79,11 +88,11 @@ def _spans_of(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _look(
-    log: SqliteLog, ids: dict[bytes, str], repeats: dict[int, bytes], span: tuple[int, int], places: Places
+    look: LogLook, ids: Collection[bytes], repeats: Mapping[int, bytes], span: Span, places: Places
 ) -> None:
     """Note where the fingerprints of a stretch are those of wanted ids."""
     firsts = np.frombuffer(b"".join(ids), dtype="<u8")[::2]
-    for row in log.read_fingerprints(*span):
+    for row in look.read_fingerprints(*span):
         seen = np.frombuffer(row.fingerprints, dtype="<u8")[::2]
         likely = seen == firsts[0] if len(firsts) == 1 else np.isin(seen, firsts)
         for index in np.flatnonzero(likely).tolist():
@@ -95,9 +104,11 @@ def _is_repeat(bits: bytes | None, index: int) -> bool:
     return bits is not None and bool(bits[index // 8] & (128 >> index % 8))
 
 
-def _read(log: SqliteLog, places: Places) -> Iterator[RawEvent]:
+def _read(look: LogLook, places: Places) -> Iterator[RawEvent]:
     for number in sorted(places):
-        row: LogRow = next(iter(log.read(number - 1, number)))
+        row = look.read(number)
+        if row is None:
+            continue
         indexes = sorted(places[number])
         for index, event in zip(indexes, sent_events(row.bodies, indexes), strict=True):
             yield RawEvent(

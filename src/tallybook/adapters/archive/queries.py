@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from tallybook.adapters.archive.manifest import RawScope
-from tallybook.adapters.archive.unmatched import COLUMNS, NEWEST_FIRST, event_of, unmatched_in
+from tallybook.adapters.archive.unmatched import events_at, unmatched_in
 from tallybook.ports import EventPlace, ExploreQuestion, RawEvent, Unmatched, UnmatchedQuestion
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 ROWS_PER_PAGE = 5_000_000
 """A page ends when so many events were looked at."""
-ROWS_AT_ONCE = 2_000_000
+ROWS_AT_ONCE = 500_000
+"""A stretch of time with more events than this is looked at in halves."""
 STRETCHES_PER_PAGE = 12
 _FEW_ROWS = 100_000
 """After a stretch with fewer events than this the next is twice as long."""
@@ -118,7 +119,10 @@ def _newest(
         where.append("(timestamp, log_row, log_index) < (?, ?, ?)")
         values += question.before
     query = (
-        f"SELECT {COLUMNS} FROM raw_events WHERE {' AND '.join(where)} "  # noqa: S608  # ours
-        f"ORDER BY {NEWEST_FIRST} LIMIT {count}"
+        f"SELECT timestamp, log_row, log_index FROM raw_events WHERE {' AND '.join(where)} "  # noqa: S608  # ours
+        f"ORDER BY timestamp DESC, log_row DESC, log_index DESC LIMIT {count}"
     )
-    return [event_of(row) for row in connection.execute(query, values).fetchall()]
+    places: list[EventPlace] = connection.execute(query, values).fetchall()
+    # What an event said is read for those that are told alone.
+    events = events_at(connection, places)
+    return [events[place] for place in places]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 GROUPS_MAX = 100
 COLUMNS = "log_row, log_index, transaction_id, customer_id, event_type, timestamp, received_at, properties"
-NEWEST_FIRST = "timestamp DESC, log_row DESC, log_index DESC"
 _NUMERIC = (Aggregation.SUM, Aggregation.MAX, Aggregation.LATEST)
 
 
@@ -65,7 +64,7 @@ def unmatched_in(connection: "DuckDBPyConnection", question: UnmatchedQuestion) 
     uncounted, unreadable = _by_metrics(connection, question)
     reasons = [(piles, piles.shown(question.samples)) for piles in (unowned, uncounted, unreadable)]
     places = {place for _, shown in reasons for _, _, newest in shown for place in newest}
-    samples = _events_at(connection, places)
+    samples = events_at(connection, places)
     told = [
         UnmatchedReason(
             piles.count,
@@ -120,7 +119,7 @@ def _places(newest: Iterable[Mapping[str, int]]) -> list[EventPlace]:
     return [(place["timestamp"], place["log_row"], place["log_index"]) for place in newest]
 
 
-def _events_at(connection: "DuckDBPyConnection", places: Iterable[EventPlace]) -> dict[EventPlace, RawEvent]:
+def events_at(connection: "DuckDBPyConnection", places: Iterable[EventPlace]) -> dict[EventPlace, RawEvent]:
     """The events at some places."""
     ordered = sorted(places)
     if not ordered:

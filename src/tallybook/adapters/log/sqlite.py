@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,23 +141,15 @@ class SqliteLog:
         """Close the file; everything in it is already on disk."""
         self._writer.close()
 
+    @contextmanager
+    def looking(self) -> Iterator["LogLook"]:
+        """One connection for many small looks into the log."""
+        with closing(self._connect()) as connection:
+            yield LogLook(connection)
+
     def _read(self, bodies: str, after: int, until: int | None, count: int) -> Iterator[LogRow]:
-        """A few rows a query, so that a long reading never keeps the file from being tidied."""
-        decompressor = zstandard.ZstdDecompressor()
-        last = 1 << 62 if until is None else until
-        query = (
-            f"SELECT row, received_at, events, fingerprints, {bodies} FROM log "  # noqa: S608  # ours
-            "WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
-        )
-        connection = self._connect()
-        try:
-            while rows := connection.execute(query, (after, last, count)).fetchall():
-                for row, received_at, events, fingerprints, packed in rows:
-                    unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
-                    yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
-                after = rows[-1][0]
-        finally:
-            connection.close()
+        with closing(self._connect()) as connection:
+            yield from _rows(connection, bodies, after, 1 << 62 if until is None else until, count)
 
     def _bound(self, function: str) -> int:
         connection = self._connect()
@@ -172,3 +164,49 @@ class SqliteLog:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA busy_timeout=10000")
         return connection
+
+
+class LogLook:
+    """Looks into a log, at any place of it, from one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Look over a connection."""
+        self._connection = connection
+
+    def last_row_before(self, micros: int, first_row: int, last_row: int) -> int:
+        """The last of some rows that was received before an instant; the one before the first if none."""
+        low, high = first_row - 1, last_row
+        while low < high:
+            middle = (low + high + 1) // 2
+            query = "SELECT received_at < ? FROM log WHERE row = ?"
+            found = self._connection.execute(query, (micros, middle)).fetchone()
+            # A row that is gone meanwhile lies before everything that is kept.
+            if found is None or found[0]:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def read(self, row: int) -> LogRow | None:
+        """One row; None when it is no longer kept."""
+        return next(_rows(self._connection, "bodies", row - 1, row, 1), None)
+
+    def read_fingerprints(self, after: int, until: int) -> Iterator[LogRow]:
+        """Rows after one number up to another, in order, without their bodies."""
+        return _rows(self._connection, "NULL", after, until, _FINGERPRINTS_PER_QUERY)
+
+
+def _rows(
+    connection: sqlite3.Connection, bodies: str, after: int, until: int, count: int
+) -> Iterator[LogRow]:
+    """A few rows a query, so that a long reading never keeps the file from being tidied."""
+    decompressor = zstandard.ZstdDecompressor()
+    query = (
+        f"SELECT row, received_at, events, fingerprints, {bodies} FROM log "  # noqa: S608  # ours
+        "WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+    )
+    while rows := connection.execute(query, (after, until, count)).fetchall():
+        for row, received_at, events, fingerprints, packed in rows:
+            unpacked = _BODIES.decode(decompressor.decompress(packed)) if packed is not None else ()
+            yield LogRow(row, instant_of_micros(received_at), events, fingerprints, tuple(unpacked))
+        after = rows[-1][0]
