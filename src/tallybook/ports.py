@@ -58,7 +58,10 @@ class UsageReader(Protocol):
         ...
 
     def status(self) -> Mapping[str, int]:
-        """`log_position`, `applied_position`, `lag`, `events_accepted`, `events_duplicate`."""
+        """Positions and counts.
+
+        `log_position`, `applied_position`, `lag`, `archive_position`; `events_accepted`, `events_duplicate`.
+        """
         ...
 
 

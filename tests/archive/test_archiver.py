@@ -10,11 +10,11 @@ import pytest
 
 from tallybook.adapters.archive import RawEventStore
 from tallybook.adapters.archive.archiver import Archiver, Due
-from tallybook.applier import MeteringApart
+from tallybook.applier import Metering, MeteringApart
 from tallybook.kit.http import metrics
 from tallybook.kit.settings import from_environment
 from tallybook.ports import UsageQuestion
-from tallybook.values.errors import Invalid
+from tallybook.values.errors import Invalid, Unavailable
 from tallybook.values.instant import DAY, hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition
 from tests.archive.support import brief, metering, sent
@@ -145,6 +145,14 @@ def test_events_are_kept_as_long_as_is_set_and_the_log_goes_on(tmp_path: Path) -
         everything = UsageQuestion(COUNT, None, 0, hour_of(clock.now()) + 48, cuts=())
         assert [cell.tally.count for cell in meter.read(everything)] == [60]
         everything = UsageQuestion(later, None, 0, hour_of(clock.now()) + 48, cuts=())
+        assert [cell.tally.count for cell in meter.read(everything)] == [30]
+
+    (tmp_path / "cells.db").rename(tmp_path / "cells.old")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="restore cells"):
+            Metering(tmp_path, clock)
+    (tmp_path / "cells.old").rename(tmp_path / "cells.db")
+    with metering(tmp_path, clock) as (meter, _):
         assert [cell.tally.count for cell in meter.read(everything)] == [30]
 
 

@@ -227,7 +227,7 @@ def test_connections_do_not_see_each_other(tmp_path: Path) -> None:
 
 
 def test_a_lost_manifest_is_not_taken_for_an_empty_archive(tmp_path: Path) -> None:
-    with metering(tmp_path) as (meter, _):
+    with metering(tmp_path) as (meter, store):
         for number in range(3):
             send(meter, [wire(number)])
         archive(meter, tmp_path)
@@ -235,6 +235,8 @@ def test_a_lost_manifest_is_not_taken_for_an_empty_archive(tmp_path: Path) -> No
         (tmp_path / "archive" / "manifest.json").unlink()
         with pytest.raises(Unavailable, match="restore"):
             archive(meter, tmp_path)
+        with pytest.raises(Unavailable, match="restore"):
+            read(store)
         assert len(files_on_disk(tmp_path)) == 1
 
 

@@ -15,6 +15,7 @@ class RoutedUsage:
     def __init__(self, metering: UsageReader, raw: RawEventStore) -> None:
         """Metering keeps cells; `raw` has the events that SQL metrics are computed from."""
         self._metering = metering
+        self._raw = raw
         self._sql = SqlMetricReader(raw)
 
     def read(self, question: UsageQuestion) -> list[UsageCell]:
@@ -27,5 +28,5 @@ class RoutedUsage:
             self._metering.register(metric)
 
     def status(self) -> Mapping[str, int]:
-        """How far metering has come."""
-        return self._metering.status()
+        """How far metering and the archive have come."""
+        return {**self._metering.status(), "archive_position": self._raw.manifest().position}

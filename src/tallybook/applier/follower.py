@@ -44,13 +44,15 @@ class Follower:
     def __init__(self, folder: Path, on_fault: Callable[[], object] = bool) -> None:
         """Open or make `events.db` and `cells.db` in `folder` and catch up with the log.
 
-        `on_fault` is called when a row cannot be applied; nothing is applied after that.
+        `on_fault` is called when a row cannot be applied; nothing is applied after that. Raises
+        Unavailable when rows that were never folded are no longer in the log.
         """
         self._on_fault = on_fault
         self._owned = _own(folder)
         self._log = SqliteLog(folder / "events.db")
         self._store = CellStore(folder / "cells.db")
         self._state = State(self._store)
+        self._require_rows(folder)
         self._state.recover(self._log)
         self._queue: deque[Committed] = deque()
         self._changed = Condition()
@@ -69,6 +71,19 @@ class Follower:
         self._stop_checkpoints = Event()
         self._checkpointer = Thread(target=self._checkpoint_forever, name="checkpointer", daemon=True)
         self._checkpointer.start()
+
+    def _require_rows(self, folder: Path) -> None:
+        """Old rows may be gone from the log (TALLYBOOK_RAW_EVENTS_DAYS), but none that is still needed."""
+        first, folded = self._log.first_row(), self._state.progress.row
+        if first > folded + 1:
+            self._store.close()
+            self._log.close()
+            os.close(self._owned)
+            message = (
+                f"{folder}: cells.db holds the events up to row {folded} and the log begins at row {first}; "
+                "restore cells.db from a backup, or run tallybook rebuild --from-kept-events"
+            )
+            raise Unavailable(message)
 
     def follow(self, committed: Committed) -> None:
         """Take a row to be applied; while too many wait, hold up whoever tells.

@@ -46,6 +46,7 @@ def test_a_repeated_event_counts_once(server: Server) -> None:
         "lag": 0,
         "events_accepted": 1,
         "events_duplicate": 2,
+        "archive_position": 0,
     }
 
 

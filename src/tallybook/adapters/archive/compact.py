@@ -33,8 +33,8 @@ from tallybook.adapters.usage.sqlite import CellStore
 from tallybook.values.errors import Unavailable
 from tallybook.values.instant import DAY
 
-EVENTS_AT_ONCE = 400_000
-BYTES_AT_ONCE = 192 << 20
+EVENTS_AT_ONCE = 250_000
+BYTES_AT_ONCE = 96 << 20
 FORGOTTEN_AT_ONCE = 64
 
 
@@ -166,6 +166,7 @@ class Compactor:
             return  # a new metric is being filled in from these rows
         archived = min(read_manifest(self._archive).position, cells.progress().row)
         until = min(log.last_row_at(kept.now - kept.days * DAY), archived)
+        cells.sync()
         gone = 1
         while gone:
             self._step("log forget")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tallybook.adapters.archive.manifest import Manifest, RawScope, read_manifest, reading
 from tallybook.adapters.archive.paths import globbed, quoted
 from tallybook.adapters.log.sqlite import SqliteLog
+from tallybook.values.errors import Unavailable
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +65,11 @@ class RawEventStore:
                 except Moved:
                     if read_manifest(self._archive).position > manifest.position:
                         continue
-                    raise
+                    message = (
+                        f"{self._archive}: it ends at row {manifest.position} and the log no longer holds what "
+                        "follows; restore the folder from a backup"
+                    )
+                    raise Unavailable(message) from None
                 connection = self._opened().cursor()
                 try:
                     connection.register("raw_tail", tail)

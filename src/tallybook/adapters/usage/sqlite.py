@@ -171,6 +171,11 @@ class CellStore:
                     values.setdefault(row[:3], set()).add(row[3])
         return checkpoint, [_cell(row, values.get(row[:3], ())) for row in rows]
 
+    def sync(self) -> None:
+        """Make the checkpoints so far durable, so that what they were made of may go."""
+        with self._connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Close every connection."""
         while True:

@@ -200,6 +200,7 @@ class UsageStatusResponse(Response, frozen=True):
     lag: int
     events_accepted: int
     events_duplicate: int
+    archive_position: int
 
 
 def usage_row_to_wire(row: UsageRow) -> UsageRowResponse:
