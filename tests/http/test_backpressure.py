@@ -1,5 +1,7 @@
 """Too much at once: refused at once with 429, nothing stored, no memory kept; who comes back succeeds."""
 
+import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallybook.applier import Metering
 from tallybook.kit.http.limits import Gate, RequestLimits
 from tallybook.kit.rate_limit import NS_PER_S, RateLimit
 from tallybook.kit.settings import Settings, from_environment
 from tallybook.values.errors import Invalid, TooMany
+from tests.cli.support import served
 from tests.metering.over_http import (
     accepted,
     create_customer,
@@ -26,6 +30,7 @@ from tests.metering.over_http import (
     server_sees,
     value,
 )
+from tests.metering.test_metering import Standing
 from tests.support import PRODUCTION_TOKEN, Server, serving
 
 
@@ -231,6 +236,56 @@ def test_bodies_that_were_answered_are_no_longer_held(tmp_path: Path) -> None:
         for path in ["/v1/ingest", "/v1/customers", "/v1/nowhere"] * 12:
             answer = server.request("POST", path, content=text, headers={"content-type": "application/json"})
             assert answer.status_code in {400, 404}
+
+
+def test_large_events_that_wait_to_be_applied_hold_up_those_after_them(tmp_path: Path) -> None:
+    """What waits is bounded by bytes too: 200 bodies of 1 MiB are not all taken while none is applied."""
+    metering = Metering(tmp_path, Standing())
+    acknowledged: list[int] = []
+    text = "x" * 1_048_576
+
+    async def one(number: int) -> None:
+        await metering.ingest(json.dumps([event(number, properties={"text": text})]).encode())
+        acknowledged.append(number)
+
+    async def play() -> None:
+        with metering._state._lock:
+            sending = [asyncio.create_task(one(number)) for number in range(200)]
+            count = -1
+            while len(acknowledged) > count:
+                count = len(acknowledged)
+                await asyncio.sleep(1.5)
+            assert count < 150
+        await asyncio.gather(*sending)
+
+    asyncio.run(play())
+    assert len(acknowledged) == 200
+    metering.close()
+
+
+def test_a_refused_request_may_come_again_under_its_key(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", events_per_second=100) as server:
+        key = {"idempotency-key": "again"}
+        assert send(server, *many("a", 100)).status_code == 200
+        assert_too_many(server.post("/v1/ingest", many("b", 50), headers=key))
+        client = server.client.with_options(max_retries=5)
+        client.v1.usage.ingest(usage=many("b", 50), extra_headers=key)  # type: ignore[arg-type]
+        server_sees(server)
+        assert accepted(server) == 150
+
+
+def test_serve_takes_limits_from_its_environment(tmp_path: Path) -> None:
+    known = {"TALLYBOOK_API_TOKEN": "live", "TALLYBOOK_EVENTS_PER_SECOND": "100"}
+    with served(tmp_path / "data", **known) as server:
+        now = server.call("GET", "/tallybook/v1/clock", "live").json()["data"]["now"]
+
+        def ingest(name: str) -> httpx.Response:
+            events = [{**item, "timestamp": now} for item in many(name, 100)]
+            return server.call("POST", "/v1/ingest", "live", json=events)
+
+        assert ingest("a").status_code == 200
+        assert_too_many(ingest("b"))
+        assert server.stop() == 0
 
 
 # Settings

@@ -35,6 +35,8 @@ TOLD_WITHIN_S = 1.0
 """After so long a row that was committed elsewhere is taken from the log and not waited for."""
 FILL_AGAIN_S = 0.5
 EVENTS_BEHIND_MAX = 32_768
+BYTES_AS_AN_EVENT = 2_048
+"""Of the bodies that wait, so many bytes count as one event: large events must not fill the memory."""
 _BEHIND = "Metering has not caught up with the events yet; try again in a moment"
 
 
@@ -103,7 +105,7 @@ class Follower:
     def _enqueue(self, committed: Committed) -> None:
         with self._changed:
             self._queue.append(committed)
-            self._events_behind += len(committed)
+            self._events_behind += _weight_of(committed)
             self._committed_row = committed.row
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._events_behind <= EVENTS_BEHIND_MAX or self._has_failed)
@@ -237,7 +239,7 @@ class Follower:
                 self._has_failed = True
                 self._on_fault()
             with self._changed:
-                self._events_behind -= sum([len(row) for row in rows])
+                self._events_behind -= sum([_weight_of(row) for row in rows])
                 self._changed.notify_all()
             if self._has_failed:
                 return
@@ -273,6 +275,11 @@ class Follower:
         except sqlite3.Error as error:
             # Nothing is lost: the cells stay in memory and the log still holds their events.
             log.warning("checkpoint_failed", reason=str(error))
+
+
+def _weight_of(row: Committed) -> int:
+    """How many events a row that waits counts for."""
+    return max(len(row), sum(map(len, row.bodies)) // BYTES_AS_AN_EVENT)
 
 
 def _own(folder: Path) -> int:
