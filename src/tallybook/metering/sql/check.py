@@ -55,6 +55,7 @@ _WORDS: dict[type[exp.Expr], str] = {
     exp.JSONExtractScalar: "->>; write properties.name, which",
     exp.AtTimeZone: "AT TIME ZONE (everything is UTC)",
     exp.Order: "ORDER BY inside a function",
+    exp.TimestampTrunc: "DATE_TRUNC",
 }
 
 
@@ -101,7 +102,7 @@ class Rows:
         for part, value in node.args.items():
             if value and part not in parts:
                 inner = value[0] if isinstance(value, list) else value
-                word = _word_of(inner) if isinstance(inner, exp.Expr) else part.upper().strip("_")
+                word = _WORDS.get(type(inner)) or part.upper().strip("_")
                 raise self.refuse(f"{_word_of(node)} with {word} is not allowed; leave it out")
 
     def _refused(self, node: exp.Expr) -> Invalid:

@@ -167,7 +167,8 @@ class Program:
         for place in distinct:
             value = f"a{place}"
             first = ", ".join(["min(h) AS h", *names[1:]])
-            new = f"SELECT {first} FROM rows WHERE {value} IS NOT NULL GROUP BY {', '.join([*names[1:], value])}"
+            values = ", ".join([*names[1:], value])
+            new = f"SELECT {first} FROM rows WHERE {value} IS NOT NULL GROUP BY {values}"
             new = f"(SELECT {by}, count(*) AS c{place} FROM ({new}) GROUP BY {by}) d{place}"
             same = " AND ".join(f"d{place}.{name} IS NOT DISTINCT FROM p.{name}" for name in names)
             whole += f" LEFT JOIN {new} ON {same}"

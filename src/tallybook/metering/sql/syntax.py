@@ -108,5 +108,10 @@ def refused_function(name: str, field_name: str) -> Invalid:
 
 
 def _first_line(error: Exception) -> str:
-    text = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n")[0]
-    return text.rstrip(".")[:200] + "; see the reference of SQL metrics"
+    text = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n")[0].rstrip(".")
+    missing = re.search(r"keyword: .* missing for <class '[\w.]*?(\w+)'>", text)
+    if missing is not None:
+        text = f"{missing[1].upper()} misses an argument"
+    elif "number of provided arguments" in text:
+        text = f"too many arguments. {text.partition('. ')[2]}"
+    return text[:200] + "; see the reference of SQL metrics"
