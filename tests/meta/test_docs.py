@@ -45,8 +45,12 @@ EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"```\n\n((?:    .+\n)+)")
 
 
-# The README's example is about today, the other one about the month its sandbox stands in.
-EXAMPLES = {"README.md": datetime.now(UTC), "docs/how-to/first-invoice.md": NOW}
+# The README's example is about today, the others about the month their sandbox stands in.
+EXAMPLES = {
+    "README.md": datetime.now(UTC),
+    "docs/how-to/first-invoice.md": NOW,
+    "docs/how-to/find-out-why-an-event-is-not-billed.md": NOW,
+}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
