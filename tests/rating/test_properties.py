@@ -87,6 +87,23 @@ def test_the_bill_is_what_pricing_hour_by_hour_gives(
         assert PERIOD.starting_at <= line.starting_at < line.ending_before <= PERIOD.ending_before
 
 
+@given(entries(), usage)
+def test_a_service_period_bills_all_of_it_at_the_rate_of_its_last_hour(
+    rates: list[RateEntry], items: list[UsageSpan]
+) -> None:
+    once = replace(by_region, sql_breakdown_granularity=None)
+    terms_ = account(product(rates, (None, once)), period=PERIOD, m=Aggregation.SQL)
+    draft = invoice(terms_, m=merged(items))
+    last = instant_of_hour(hour_of(PERIOD.ending_before) - 1)
+    expected = Decimal(0)
+    for region in ("eu", "us"):
+        ruling = ruling_entry([item for item in rates if item.group_values == (("region", region),)], last)
+        if ruling is not None and ruling.entitled:
+            used = sum((item.tally.sum for item in items if item.group == (region,)), Decimal(0))
+            expected += used * ruling.price.price
+    assert draft.total == expected
+
+
 @given(entries(), usage, hours, st.sampled_from(list(Aggregation)))
 def test_cutting_the_product_at_any_hour_changes_no_total(
     rates: list[RateEntry], items: list[UsageSpan], cut: object, aggregation: Aggregation

@@ -338,11 +338,11 @@ OLD = {"name": "x", "aggregate": "count", "filter": {}}
 BAD_CALLS = [
     ("POST", "/v1/billable-metrics", {**OLD, "name": ""}, 400, "name"),
     ("POST", "/v1/billable-metrics", {**OLD, "aggregate": "mean"}, 400, "aggregate"),
-    ("POST", "/v1/billable-metrics", {**OLD, "aggregate": "sum"}, 400, "aggregation_key"),
     ("POST", "/v1/billable-metrics", {**OLD, "filter": []}, 400, "filter"),
     ("POST", "/v1/billable-metrics", {"name": "x", "aggregate": "count"}, 400, "filter"),
     ("POST", "/v1/billable-metrics", {"name": "x", "filter": {}}, 400, "aggregate"),
     ("POST", "/v1/billable-metrics", {**OLD, "aggregate_key": 5}, 400, "aggregate_key"),
+    ("POST", "/v1/billable-metrics", {**OLD, "aggregate": "sum"}, 400, "aggregate_key"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_keys": [["a"]]}, 400, "group_keys[0]"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_keys": ["a", "a"]}, 400, "group_keys[1]"),
     ("POST", "/v1/billable-metrics", {**OLD, "group_keys": ["a"] * 101}, 400, "group_keys"),

@@ -46,6 +46,8 @@ def create_old_metric(tx: Tx, draft: OldMetricDraft) -> Metric:
 
     Raises NotBuilt when property filters cannot say what the filter document says.
     """
+    if draft.aggregation_key is None and draft.aggregation is not Aggregation.COUNT:
+        raise Invalid(f"aggregate_key: required for {draft.aggregation}; name the property to aggregate")
     try:
         filters = filters_of_document(draft.filter_document)
     except Inexpressible as error:
