@@ -6,7 +6,9 @@ Several clients send batches over HTTP: fresh events, whole batches sent before,
 batches and twice in one batch. The server is killed, sometimes while it is still starting, and started
 again on the same folder; sometimes the process that applies its log is killed before, alone. Then every
 event that was ever acknowledged must count exactly once, and every other one at most once; metrics made
-along the way must agree, whatever they had to be filled in from.
+along the way must agree, whatever they had to be filled in from, and so must metrics in SQL, which read
+the archive. All the time events are moved into the archive, by processes that are killed too. Every now
+and then, and at the end, `tallybook verify` must find no difference in the files as a kill left them.
 
 How a count is told event by event: the k-th event of a lot of 100 weighs 2^k. The sum of a lot tells
 which events count, and as many events as the sum has binary ones only if none counts twice.
@@ -40,7 +42,12 @@ READY_S = 60
 LOTS_PER_CUSTOMER = 200
 BODIES_KEPT = 400
 NEW_METRIC_EVERY = 20
-METRICS_MAX = 6
+METRICS_MAX = 8
+VERIFY_EVERY = 25
+SQL = {
+    "SUM": "SELECT SUM(properties.weight) AS value, properties.lot FROM events GROUP BY properties.lot",
+    "COUNT": "SELECT COUNT(*) AS value, properties.lot FROM events GROUP BY properties.lot",
+}
 
 
 class Server:
@@ -103,6 +110,55 @@ class Server:
             return json.loads(content)
         finally:
             connection.close()
+
+
+class Compactions(Thread):
+    """Moves events into the archive over and over, by the server's own process for it, and kills some."""
+
+    def __init__(self, data: Path, seed: int) -> None:
+        super().__init__(daemon=True)
+        self._folder = data / "production"
+        self._random = random.Random(seed)
+        self.stop = Event()
+        self.tally: Counter[str] = Counter()
+        self.working = Lock()
+        self.fault: str | None = None
+
+    def run(self) -> None:
+        ours, theirs = os.pipe()  # the process ends when whoever started it does
+        module = "tallybook.adapters.archive.process"
+        command = [sys.executable, "-m", module, str(self._folder), str(ours), "0"]
+        while not self.stop.wait(self._random.uniform(0, 0.3)):
+            if not (self._folder / "cells.db").exists():
+                continue
+            with self.working:
+                self._compact(command, ours)
+        os.close(ours)
+        os.close(theirs)
+
+    def _compact(self, command: list[str], server: int) -> None:
+        process = subprocess.Popen(
+            command, pass_fds=[server], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        if self._random.random() < 0.5:
+            time.sleep(self._random.uniform(0.2, 1.5))
+            process.kill()
+        _, said = process.communicate()
+        is_killed = process.returncode == -signal.SIGKILL
+        self.tally["compactions killed" if is_killed else "compactions"] += 1
+        if process.returncode and not is_killed:
+            self.fault = said.decode()
+
+
+def verify(data: Path) -> None:
+    """Have the program compare everything that is stored with the log. Nobody may serve the folder."""
+    program = Path(sys.executable).parent / "tallybook"
+    ran = subprocess.run(
+        [program, "verify", "--data", data, "--json"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, (
+        f"verify ended with {ran.returncode}: {ran.stdout[-3_000:]} {ran.stderr[-500:]}"
+    )
 
 
 @dataclass
@@ -214,6 +270,12 @@ class Auditor:
         self._metrics: list[tuple[str, str]] = []
         self._customers: dict[int, str] = {}
 
+    def make_sql_metrics(self) -> None:
+        """The same two in SQL."""
+        for aggregation, sql in SQL.items():
+            made = self._server.ask("POST", "/v1/billable-metrics/create", {"name": aggregation, "sql": sql})
+            self._metrics.append((aggregation, made["data"]["id"]))
+
     def make_metrics(self) -> None:
         """One metric that sums weights and one that counts, both by lot."""
         if len(self._metrics) >= METRICS_MAX:
@@ -289,11 +351,14 @@ def simulate(folder: Path, *, rounds: int, seed: int, says: bool = False) -> Cou
     source = random.Random(seed)
     server, books = Server(folder / "data"), Books()
     memory: list[list[tuple[int, int]]] = []
+    compactions = Compactions(folder / "data", seed)
     try:
         server.start()
         server.wait_until_ready()
         auditor = Auditor(server, books)
+        auditor.make_sql_metrics()
         auditor.make_metrics()
+        compactions.start()
         for number in range(1, rounds + 1):
             books.lots_of_round.clear()
             _storm(server, books, source, memory)
@@ -302,6 +367,9 @@ def simulate(folder: Path, *, rounds: int, seed: int, says: bool = False) -> Cou
                 time.sleep(source.uniform(0, 1.5))
                 server.kill()
                 books.tally["killed while starting"] += 1
+            if number % VERIFY_EVERY == 0:
+                with compactions.working:
+                    verify(folder / "data")
             server.start()
             server.wait_until_ready()
             if number % NEW_METRIC_EVERY == 2:
@@ -311,12 +379,18 @@ def simulate(folder: Path, *, rounds: int, seed: int, says: bool = False) -> Cou
                 print(f"round {number}: {len(books.lots_of_round)} lots audited", flush=True)
         _hold(auditor.audit(books.sent), rounds)
         server.kill()
+        compactions.stop.set()
+        compactions.join()
+        assert compactions.fault is None, compactions.fault
+        verify(folder / "data")
         server.start()
         server.wait_until_ready()
         books.tally.pop("counted though not acknowledged", None)
         _hold(auditor.audit(books.sent), rounds)
     finally:
         server.close()
+        compactions.stop.set()
+    books.tally.update(compactions.tally)
     books.tally["rounds"] = rounds
     books.tally["metrics"] = len(auditor._metrics)
     books.tally["events sent"] = sum(bits.bit_count() for bits in books.sent.values())
