@@ -47,6 +47,7 @@ def test_a_repeated_event_counts_once(server: Server) -> None:
         "events_accepted": 1,
         "events_duplicate": 2,
         "archive_position": 0,
+        "unmatched": "/tallybook/v1/usage/unmatched",
     }
 
 

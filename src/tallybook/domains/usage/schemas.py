@@ -193,7 +193,10 @@ class CustomerMetricResponse(BillableMetricResponse, frozen=True, kw_only=True):
 
 
 class UsageStatusResponse(Response, frozen=True):
-    """How far metering has come with the log of events."""
+    """How far metering has come with the log of events.
+
+    Which events are not counted takes a look at each of them: `unmatched` says where to ask for that.
+    """
 
     log_position: int
     applied_position: int
@@ -201,6 +204,7 @@ class UsageStatusResponse(Response, frozen=True):
     events_accepted: int
     events_duplicate: int
     archive_position: int
+    unmatched: str = "/tallybook/v1/usage/unmatched"
 
 
 def usage_row_to_wire(row: UsageRow) -> UsageRowResponse:
