@@ -7,11 +7,13 @@ locked; files that only older manifests name are removed once nobody holds those
     archive/manifest-7.json           an older one (the 7th) that somebody may still read from
     archive/2026-01-15/8-0.parquet    events of a day, written for the 8th manifest
     archive/writer.lock               held by whoever compacts
-    archive/tmp/                      spilled while sorting
+    archive/tmp/                      spilled while merging
+    archive/reading-123-0/            spilled for questions asked by process 123
 """
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,9 +155,10 @@ def clean(folder: Path, step: Step) -> int:
         else:
             named |= {file.path for file in held.files}
     gone = 0
-    for leftover in sorted(folder.glob("tmp/**/*"), reverse=True):
-        step("clean spilled")
-        leftover.rmdir() if leftover.is_dir() else leftover.unlink()
+    for spilled in (folder / "tmp", *folder.glob("reading-*")):
+        if spilled.is_dir() and _is_left_behind(spilled):
+            step("clean spilled")
+            shutil.rmtree(spilled, ignore_errors=True)
     for path in sorted(folder.glob("*-*-*/*")):
         if str(path.relative_to(folder)) not in named:
             step("clean file")
@@ -204,6 +207,20 @@ def _held(path: Path) -> Manifest | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _is_left_behind(spilled: Path) -> bool:
+    """Whether nobody sorts there any more: the writer, or the process whose number the name says."""
+    number = spilled.name.split("-")[1] if "-" in spilled.name else ""
+    if not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _is_present(descriptor: int, path: Path) -> bool:

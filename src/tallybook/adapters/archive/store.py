@@ -66,8 +66,8 @@ class RawEventStore:
                     if read_manifest(self._archive).position > manifest.position:
                         continue
                     message = (
-                        f"{self._archive}: it ends at row {manifest.position} and the log no longer holds what "
-                        "follows; restore the folder from a backup"
+                        f"{self._archive}: it ends at row {manifest.position} and the log no longer holds "
+                        "what follows; restore the folder from a backup"
                     )
                     raise Unavailable(message) from None
                 connection = self._opened().cursor()
