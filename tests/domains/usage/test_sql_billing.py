@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from tallybook.adapters.routing import RoutedUsage
 from tallybook.domains.invoices import store
+from tallybook.ports import UsageQuestion
 from tallybook.rating.account import rate
+from tallybook.values.usage import UsageCell
 from tests.catalogue import FEBRUARY, JANUARY, Catalogue
 from tests.domains.usage.books import event, ingest
 from tests.support import Server, assert_refused
@@ -278,6 +281,40 @@ def test_two_contracts_with_months_of_their_own(server: Server, make: Catalogue)
     ]
 
 
+def test_an_archived_metric_goes_on_being_billed(server: Server, sell: Callable[..., str]) -> None:
+    """4 before it was archived and 5 after: 9 at 2 = 18."""
+    customer = sell(TOTAL, {JANUARY: 2})
+    ingest(server, [event(1, "acme", day(2), n=4)])
+    (metric,) = server.client.v1.billable_metrics.list()
+    server.client.v1.billable_metrics.archive(id=metric.id)
+    ingest(server, [event(2, "acme", day(12), n=5)])
+    assert lines(server, customer) == [("01", 9, 2, 18)]
+
+
+def test_usage_that_moves_with_its_alias_moves_in_the_open_period_alone(
+    server: Server, sell: Callable[..., str]
+) -> None:
+    """January's 4 at 2 = 8 stay billed; February's 5 at 2 = 10 go to whom the alias goes."""
+    customer = sell(TOTAL, {JANUARY: 2})
+    ingest(server, [event(1, "acme", day(2), n=4)])
+    server.move_clock(CLOSED)
+    ingest(server, [event(2, "acme", CLOSED, n=5)])
+
+    def totals(owner: str) -> list[Decimal]:
+        answer = server.exact(server.get(f"/v1/customers/{owner}/invoices"))
+        return [item["total"] for item in answer["data"]]
+
+    assert totals(customer) == [8, 10]
+    other = server.client.v1.customers.create(name="Other").data.id
+    (card,) = server.client.v1.contracts.rate_cards.list(body={})
+    server.client.v1.contracts.create(
+        customer_id=other, rate_card_id=card.id, starting_at=FEBRUARY.isoformat()
+    )
+    server.client.v1.customers.set_ingest_aliases(customer_id=customer, ingest_aliases=[])
+    server.client.v1.customers.set_ingest_aliases(customer_id=other, ingest_aliases=["acme"])
+    assert (totals(customer), totals(other)) == ([8, 0], [10])
+
+
 @pytest.mark.parametrize("key", ["pricing_group_key", "presentation_group_key"])
 def test_keys_of_a_product_are_output_columns(server: Server, make: Catalogue, key: str) -> None:
     metric = server.client.v1.billable_metrics.create(name="Query", sql=BY_REGION).data.id
@@ -299,3 +336,38 @@ def test_a_product_may_not_move_to_a_metric_without_its_columns(server: Server, 
         {"product_id": product, "starting_at": "2026-01-10T00:00:00Z", "billable_metric_id": plain},
     )
     assert_refused(answer, 400, "billable_metric_id")
+
+
+def test_nobody_waits_to_write_while_the_query_of_a_closing_runs(
+    server: Server, sell: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3 and 4 at 10 cents are 70."""
+    customer = sell(TOTAL, {JANUARY: 10})
+    ingest(server, event("acme", day(2), "a", n=3), event("acme", day(3), "b", n=4))
+    environment, read, held = server.tallybook.environments["sandbox"], RoutedUsage.read, []
+
+    def noting(self: RoutedUsage, question: UsageQuestion) -> list[UsageCell]:
+        held.append(environment.writing.locked())
+        return read(self, question)
+
+    monkeypatch.setattr(RoutedUsage, "read", noting)
+    server.move_clock(CLOSED)
+    assert held == [False]
+    final = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"][0]
+    assert (final["status"], final["total"]) == ("FINALIZED", 70)
+
+
+def test_a_query_that_cannot_be_computed_keeps_no_other_contract_open(
+    server: Server, sell: Callable[..., str], make: Catalogue
+) -> None:
+    """10^19 times 10^19 has 39 digits."""
+    stuck = sell("SELECT SUM(properties.n * properties.n) AS value FROM events", {JANUARY: 10})
+    ingest(server, event("acme", day(2), "a", n=10**19))
+    card, other = make.card("Other"), make.customer("Other", "other")
+    make.rate(card, make.product(make.metric()), 2)
+    make.contract(other, card)
+    make.use("other", 5, day(2), "b")
+    server.move_clock(CLOSED)
+    assert_refused(server.get(f"/v1/customers/{stuck}/invoices"), 400, "billable metric")
+    final = server.exact(server.get(f"/v1/customers/{other}/invoices"))["data"][0]
+    assert (final["status"], final["total"]) == ("FINALIZED", 10)

@@ -14,7 +14,7 @@ CHUNK_WINDOWS = 8
 """How many grouped windows are read at first; each further reading takes twice as many."""
 CELLS_PER_READ = 200
 """So many cells cost a page as much as one more read."""
-QUERY_READS = 10
+QUERY_READS = 25
 """A query of an SQL metric costs a page as much as so many reads."""
 QUERY_HOURS_MAX = 400 * 24
 """The most that one query looks at, unless a single window is longer."""
