@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from threading import Lock, Timer
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from tallybook.adapters.archive.manifest import RawScope
@@ -34,6 +34,7 @@ GROUPS_MAX = 100_000
 ROWS_AT_ONCE = 4_000_000
 """Stretches are evaluated together as long as they see no more rows than this in all."""
 _FETCHED = 10_000
+_AGAIN = timedelta(milliseconds=50)
 
 Group = tuple[str | None, ...]
 Values = dict[Group, Decimal]
@@ -262,26 +263,27 @@ class Run:
 
 
 class _Alarm:
-    """Interrupts a connection after some time, unless it is switched off before."""
+    """Interrupts a connection after some time, again and again, until it is switched off."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, limit: timedelta) -> None:
         self._connection = connection
+        self._limit = limit
         self._lock = Lock()
-        self._is_on = True
-        self._timer = Timer(limit.total_seconds(), self._ring)
-        self._timer.daemon = True
-        self._timer.start()
+        self._is_off = Event()
+        Thread(target=self._watch, name="sql-metric-alarm", daemon=True).start()
 
-    def _ring(self) -> None:
-        with self._lock:
-            if self._is_on:
-                self._connection.interrupt()
+    def _watch(self) -> None:
+        wait_s = self._limit.total_seconds()
+        while not self._is_off.wait(wait_s):
+            with self._lock:
+                if not self._is_off.is_set():
+                    self._connection.interrupt()
+            wait_s = _AGAIN.total_seconds()
 
     def off(self) -> None:
         """Nothing is interrupted any more once this returns."""
         with self._lock:
-            self._is_on = False
-        self._timer.cancel()
+            self._is_off.set()
 
 
 def _stretch(borders: Sequence[int]) -> str:

@@ -134,9 +134,8 @@ class Gathered(Rows):
                 return whole
             if isinstance(node, exp.Column):
                 name = ".".join(part.name for part in node.parts)
-                raise self.refuse(
-                    f"{name[:80]} must be in GROUP BY or inside an aggregate such as SUM or MAX"
-                )
+                remedy = "add it to GROUP BY, or gather it by an aggregate such as SUM or MAX"
+                raise self.refuse(f"{name[:80]} is neither in GROUP BY nor inside an aggregate; {remedy}")
         return super().read(node, depth)
 
     def aggregate(self, node: exp.Expr, depth: int) -> Node:

@@ -155,7 +155,8 @@ class Selects:
         for part in clause.expressions:
             name = part.alias.lower()
             if part.alias_column_names or name == "events" or name in known:
-                raise self.refuse(f"WITH {part.alias[:60]} is not allowed; give it a name of its own, no column list")
+                name = part.alias[:60]
+                raise self.refuse(f"WITH {name} is not allowed; give it a name of its own, no column list")
             if part.args.get("materialized") is not None or part.args.get("search"):
                 raise self.refuse("WITH ... AS MATERIALIZED is not allowed; leave the word out")
             known[name] = Outer(part.this, dict(known))
