@@ -23,6 +23,7 @@ from tallybook.adapters.log.committer import NO_RATE, Committed, Committer, Inge
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.applier.metering import STOPPED
 from tallybook.applier.wire import pack_row, receive_frame, send_frame
+from tallybook.metering.event import UNREAD
 from tallybook.ports import Clock, RawEvent, UsageQuestion
 from tallybook.values.errors import Unavailable
 from tallybook.values.metric import MetricDefinition
@@ -53,7 +54,7 @@ class MeteringApart:
             self._log.close()
             message = f"{folder}: the events could not be applied; the reason stands in the log above"
             raise Unavailable(message) from None
-        self._committer = Committer(self._log, clock, self._follow, tuple, limits)
+        self._committer = Committer(self._log, clock, self._follow, lambda: UNREAD, limits)
 
     async def ingest(self, body: bytes) -> None:
         """Store the events of one request; see ports.EventSink."""

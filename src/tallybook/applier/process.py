@@ -6,6 +6,7 @@ It applies the rows that come over FEED_FD and answers calls on each CALL_FD. An
 asks it to finish; when its server is gone without one it ends at once, since the log holds everything.
 """
 
+import gc
 import os
 import pickle
 import select
@@ -22,6 +23,8 @@ from tallybook.applier.wire import receive_frame, send_frame, unpack_row
 from tallybook.values.errors import TallybookError
 
 SWITCH_S = 0.0005
+COLLECT_AFTER = 100_000
+"""Objects are dropped here by the hundred thousand, hardly ever in circles: those are looked for seldom."""
 
 log = structlog.get_logger("tallybook.applier")
 
@@ -40,6 +43,7 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     folder = Path(sys.argv[1])
     feed, *calls = [socket.socket(fileno=int(text)) for text in sys.argv[2:]]
     Thread(target=_end_with_server, args=(feed,), daemon=True).start()

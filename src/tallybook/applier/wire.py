@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from tallybook.adapters.log.committer import Committed
-from tallybook.metering.event import Columns
+from tallybook.metering.event import UNREAD, Columns
 from tallybook.metering.timestamps import Micros
 
 _LENGTH_BYTES = 8
@@ -25,8 +25,7 @@ class FedRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 _FED = msgspec.msgpack.Decoder(FedRow)
-# Nothing is ever wanted twice, so these columns never pass for what is wanted.
-_UNREAD = Columns((), (), (), ("", ""), ((), ()))
+_UNREAD = Columns((), (), (), UNREAD, ((), ()))
 
 
 def pack_row(committed: Committed) -> list[bytes]:

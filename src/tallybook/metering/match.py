@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tallybook.values.event import canonical_text
@@ -70,14 +71,21 @@ def stored_groupings(metric: MetricDefinition) -> tuple[tuple[str, ...], ...]:
     >>> stored_groupings(MetricDefinition("m", "COUNT", group_keys=(("region",), ("team", "region"))))
     (('region', 'team'),)
     """
+    return _kept(metric.group_keys)
+
+
+@lru_cache(maxsize=4_096)
+def _kept(group_keys: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """The declared keys that no other one contains; asked for at every read, and slow where they are many."""
     declared = sorted(
-        {tuple(sorted(set(key))) for key in metric.group_keys if key}, key=lambda key: (-len(key), key)
+        {tuple(sorted(set(key))) for key in group_keys if key}, key=lambda key: (-len(key), key)
     )
-    kept: list[tuple[str, ...]] = []
+    kept: list[frozenset[str]] = []
     for key in declared:
-        if not any(set(key) <= set(other) for other in kept):
-            kept.append(key)
-    return tuple(sorted(kept)) or ((),)
+        members = frozenset(key)
+        if not any(members <= other for other in kept):
+            kept.append(members)
+    return tuple(sorted(tuple(sorted(members)) for members in kept)) or ((),)
 
 
 def grouping_to_read(metric: MetricDefinition, wanted: tuple[str, ...]) -> int | None:

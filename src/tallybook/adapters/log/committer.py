@@ -183,7 +183,7 @@ class Committer:
         if self._log.last_received_at is not None:
             # Received times never run backwards in the log, even when the system's clock does.
             received_at = max(received_at, self._log.last_received_at)
-        row = self._log.append(received_at, len(columns), fingerprints, bodies)
+        row = self._log.append(received_at, len(fingerprints) // 16, fingerprints, bodies)
         self._fault = None
         self._committed(Committed(row, received_at, fingerprints, bodies, columns, instants))
         _answer(group, None)
