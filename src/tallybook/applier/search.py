@@ -4,11 +4,13 @@ When an id was accepted is held in memory, so only rows received in that second 
 repeats can only be in rows that are known to hold some. Of both only fingerprints are read.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from tallybook.adapters.log.sqlite import LogLook, SqliteLog
 from tallybook.applier.state import SECOND_MAX, State
@@ -25,30 +27,31 @@ _SECOND_MICROS = 1_000_000
 
 Span = tuple[int, int]
 """Rows after the first number up to the second."""
-Places = dict[int, dict[int, bool]]
-"""By row: the index of each event found, and whether it is a repeat."""
+Place = tuple[int, int, bool]
+"""A row, the index of an event inside it, and whether it is a repeat."""
+Places = dict[bytes, list[Place]]
+"""By fingerprint, in the order of the log."""
 
 
 def search(
     log: SqliteLog, state: State, transaction_ids: Iterable[str], since: datetime, last_row: int
 ) -> list[RawEvent]:
     """Every event with one of these ids that was received at `since` or later, repeats too, in order."""
-    ids = {xxhash.xxh3_128_digest(text.encode()) for text in transaction_ids}
-    if not ids:
+    places: Places = {xxhash.xxh3_128_digest(text.encode()): [] for text in transaction_ids}
+    if not places:
         return []
-    places: Places = {}
     with log.looking() as look:
         first_row = look.last_row_before(micros_of(since), log.first_row(), last_row) + 1
-        spans = _accepted_in(look, state, b"".join(ids), first_row, last_row)
+        spans = _accepted_in(look, state, b"".join(places), first_row, last_row)
         for begin in range(first_row, last_row + 1, _ROWS_AT_ONCE):
             end = min(begin + _ROWS_AT_ONCE, last_row + 1)
             repeats = state.repeats_between(begin, end - 1)
             clipped = [(max(after, begin - 1), min(until, end - 1)) for after, until in spans]
             rest = _spans_of(_rest(repeats, range(begin, end), spans))
-            for after, until in (*clipped, *rest):
+            for after, until in sorted([*clipped, *rest]):
                 if after < until:
-                    _look(look, ids, repeats, (after, until), places)
-        return _limited(_read(look, places))
+                    _look(look, repeats, (after, until), places)
+        return list(_read(look, [place for found in places.values() for place in found]))
 
 
 def _accepted_in(
@@ -87,30 +90,41 @@ def _spans_of(rows: Sequence[int]) -> Iterator[Span]:
             start = number + 1
 
 
-def _look(
-    look: LogLook, ids: Collection[bytes], repeats: Mapping[int, bytes], span: Span, places: Places
-) -> None:
-    """Note where the fingerprints of a stretch are those of wanted ids."""
-    firsts = np.frombuffer(b"".join(ids), dtype="<u8")[::2]
+def _look(look: LogLook, repeats: Mapping[int, bytes], span: Span, places: Places) -> None:
+    """Note where the fingerprints of a stretch are wanted ones that have not been found often enough."""
+    firsts = _firsts(places)
     for row in look.read_fingerprints(*span):
         seen = np.frombuffer(row.fingerprints, dtype="<u8")[::2]
         likely = seen == firsts[0] if len(firsts) == 1 else np.isin(seen, firsts)
+        is_any_full = False
         for index in np.flatnonzero(likely).tolist():
-            if row.fingerprints[16 * index : 16 * index + 16] in ids:
-                places.setdefault(row.row, {})[index] = _is_repeat(repeats.get(row.row), index)
+            found = places.get(row.fingerprints[16 * index : 16 * index + 16])
+            if found is not None and len(found) < ENTRIES_PER_ID_MAX:
+                found.append((row.row, index, _is_repeat(repeats.get(row.row), index)))
+                is_any_full |= len(found) == ENTRIES_PER_ID_MAX
+        if is_any_full:
+            firsts = _firsts(places)
+
+
+def _firsts(places: Places) -> NDArray[np.uint64]:
+    """The first halves of the fingerprints to look for."""
+    wanted = [print_ for print_, found in places.items() if len(found) < ENTRIES_PER_ID_MAX]
+    return np.frombuffer(b"".join(wanted), dtype="<u8")[::2]
 
 
 def _is_repeat(bits: bytes | None, index: int) -> bool:
     return bits is not None and bool(bits[index // 8] & (128 >> index % 8))
 
 
-def _read(look: LogLook, places: Places) -> Iterator[RawEvent]:
-    for number in sorted(places):
+def _read(look: LogLook, places: Iterable[Place]) -> Iterator[RawEvent]:
+    """The events at some places, in the order of the log."""
+    for number, group in groupby(sorted(places), key=lambda place: place[0]):
         row = look.read(number)
         if row is None:
             continue
-        indexes = sorted(places[number])
-        for index, event in zip(indexes, sent_events(row.bodies, indexes), strict=True):
+        here = list(group)
+        events = sent_events(row.bodies, [index for _, index, _ in here])
+        for (_, index, is_repeat), event in zip(here, events, strict=True):
             yield RawEvent(
                 position=(number, index),
                 transaction_id=event.transaction_id,
@@ -119,15 +133,5 @@ def _read(look: LogLook, places: Places) -> Iterator[RawEvent]:
                 timestamp_micros=event.timestamp_micros,
                 received_micros=micros_of(row.received_at),
                 properties=event.properties,
-                is_repeat=places[number][index],
+                is_repeat=is_repeat,
             )
-
-
-def _limited(events: Iterable[RawEvent]) -> list[RawEvent]:
-    told: dict[str, int] = {}
-    kept = []
-    for event in events:
-        count = told[event.transaction_id] = told.get(event.transaction_id, 0) + 1
-        if count <= ENTRIES_PER_ID_MAX:
-            kept.append(event)
-    return kept

@@ -261,3 +261,21 @@ def test_a_bad_search_is_refused_naming_the_field(shared_server: Server, body: d
 def test_the_search_takes_no_query_parameters(shared_server: Server) -> None:
     answer = shared_server.post("/v1/events/search?limit=2", {"transactionIds": []})
     assert_refused(answer, 400, "limit")
+
+
+def test_an_sql_metric_is_named_beside_every_event(server: Server) -> None:
+    """Which events it counts only its query knows."""
+    text = "SELECT sum(properties.n) AS value FROM events WHERE event_type = 'call'"
+    metric = server.client.v1.billable_metrics.create(name="By query", sql=text).data.id
+    ingest(server, [event(1, "a", NOW, n=1), event(2, "a", NOW, "other")])
+    for found in search(server, "t1", "t2"):
+        (item,) = found.matched_billable_metrics
+        assert (item.id, item.name, item.aggregation_type, item.sql) == (
+            metric,
+            "By query",
+            "custom_sql",
+            text,
+        )
+        assert (item.aggregate, item.group_keys, item.property_filters) == (None, None, None)
+    data = server.get("/tallybook/v1/usage/unmatched").json()["data"]
+    assert (data["sql_metric_count"], data["no_metric"]["event_count"]) == (1, 2)

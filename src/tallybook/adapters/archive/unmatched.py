@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tallybook.adapters.archive.filters import Kinds
+from tallybook.metering.match import matches_type
 from tallybook.ports import (
     EventPlace,
     RawEvent,
@@ -13,7 +14,7 @@ from tallybook.ports import (
     UnmatchedQuestion,
     UnmatchedReason,
 )
-from tallybook.values.metric import Aggregation
+from tallybook.values.metric import Aggregation, MetricDefinition
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -98,14 +99,29 @@ def _by_metrics(connection: "DuckDBPyConnection", question: UnmatchedQuestion) -
     }
     kinds = Kinds(question.metrics, keys.values())
     uncounted, unreadable = _Piles(), _Piles()
+    of_type = _MetricsByType(question.metrics)
     query = _grouped(kinds.columns, question.samples)
     for row in connection.execute(query, kinds.values).fetchall():
         kind, (count, newest) = kinds.read(row)
-        counting = [metric.id for metric in question.metrics if kind.passes(metric)]
+        counting = [metric.id for metric in of_type[kind.event_type] if kind.passes(metric)]
         places = _places(newest)
         uncounted.add([] if counting else [kind.event_type], count, places)
         unreadable.add([name for name in counting if keys.get(name) in kind.unreadable], count, places)
     return uncounted, unreadable
+
+
+class _MetricsByType(dict[str, list[MetricDefinition]]):
+    """The metrics that look at an event type, found once for each type."""
+
+    def __init__(self, metrics: Sequence[MetricDefinition]) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def __missing__(self, event_type: str) -> list[MetricDefinition]:
+        self[event_type] = [
+            metric for metric in self._metrics if matches_type(metric.event_types, event_type)
+        ]
+        return self[event_type]
 
 
 def _grouped(columns: str, samples: int) -> str:
