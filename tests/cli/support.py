@@ -71,17 +71,18 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, *options: str, **variables: str) -> Iterator[Served]:
-    """A server as its own process on a free port, ready to answer."""
+def served(data: Path, *options: str, log: Path | None = None, **variables: str) -> Iterator[Served]:
+    """A server as its own process on a free port, ready to answer; what it complains of goes to `log`."""
     known = {name: text for name, text in os.environ.items() if not name.startswith("TALLYBOOK_")}
     started = time.monotonic()
-    process = subprocess.Popen(
-        [TALLYBOOK, "serve", "--data", data, "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=known | variables,
-    )
+    with Path("/dev/null" if log is None else log).open("ab") as complaints:
+        process = subprocess.Popen(
+            [TALLYBOOK, "serve", "--data", data, "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            env=known | variables,
+        )
     printed: list[str] = []
     assert process.stdout is not None
     for line in process.stdout:

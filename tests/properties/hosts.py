@@ -61,7 +61,13 @@ class Host:
     def send(self, environment: str, method: str, path: str, **given: Any) -> httpx.Response:
         """Plain HTTP."""
         headers = {"authorization": f"Bearer {TOKENS[environment]}", "content-type": "application/json"}
-        return self.http.request(method, self.url + path, headers=headers, **given)
+        answer = self.http.request(method, self.url + path, headers=headers, **given)
+        assert answer.status_code < 500, f"{method} {path}: {answer.text}\n{self.complaints()}"
+        return answer
+
+    def complaints(self) -> str:
+        """The end of what the server wrote, where it does not write beside the test's output."""
+        return ""
 
     def tidy(self, environment: str, what: str) -> None:
         """Do now what is otherwise done in the background: move events from the log into the archive.
@@ -97,8 +103,14 @@ class Apart(Host):
     def _open(self, running: ExitStack) -> None:
         variables = {"TALLYBOOK_API_TOKEN": PRODUCTION_TOKEN, "TALLYBOOK_SANDBOX_TOKEN": SANDBOX_TOKEN}
         given = ("--sandbox-now", self.now.isoformat())
-        self._served = running.enter_context(served(self.folder, *given, **variables))
+        self.log = self.folder.parent / "server.log"
+        self._served = running.enter_context(served(self.folder, *given, log=self.log, **variables))
         self.url = self._served.url
+
+    def complaints(self) -> str:
+        """What was last wrong."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if '"level": "info"' not in line][-40:])
 
     def _end(self, *, kills: bool) -> None:
         if not kills:
