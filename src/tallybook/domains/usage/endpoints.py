@@ -1,5 +1,7 @@
 """HTTP of usage: parse, call one use case, render."""
 
+from typing import Any
+
 from tallybook.domains import custom_fields
 from tallybook.domains.usage import service
 from tallybook.domains.usage.schemas import (
@@ -75,4 +77,5 @@ def list_customer_billable_metrics(
 @get("/tallybook/v1/usage/status", "getUsageStatus")
 def get_usage_status(tx: ReadTx) -> Data[UsageStatusResponse]:
     """Tell how far metering has come with the log of events."""
-    return Data(data=UsageStatusResponse(**tx.usage.status()))
+    counts: dict[str, Any] = {**tx.usage.status()}
+    return Data(data=UsageStatusResponse(**counts))
