@@ -1,12 +1,13 @@
 """Whatever happens to a server and in whatever order, every answer about usage is the reference's."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import generated as g
 from tests.properties.budget import examples
-from tests.properties.hosts import Host
-from tests.properties.play import production, sandbox
+from tests.properties.hosts import Here, Host
+from tests.properties.play import DAY, midnight, production, sandbox
 
 
 @examples(40)
@@ -23,6 +24,22 @@ def test_two_processes_agree_with_the_reference(apart: Host, steps: list[object]
     play = production(apart)
     play.play(steps)
     play.compare_all()
+
+
+@examples(2)
+@given(steps=g.stories())
+def test_what_is_not_named_is_told_whole(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[object]
+) -> None:
+    host = Here(tmp_path_factory.mktemp("alone") / "data")
+    try:
+        play = sandbox(host)
+        play.play(steps)
+        today = midnight(play.now())
+        for size, days in (("NONE", 40), ("DAY", 3)):
+            play.compare_everything(size, (today - days * DAY, today + 2 * DAY))
+    finally:
+        host.close()
 
 
 @examples(12)
