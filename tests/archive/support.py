@@ -55,9 +55,15 @@ def sent(events: list[dict]) -> list[tuple]:
     ]
 
 
+def checkpoint(meter: Metering) -> None:
+    """Apply and store everything that was sent."""
+    meter._reach(meter._log.last_row)
+    meter._checkpoint()
+
+
 def archive(meter: Metering, folder: Path, **given: Any) -> Run:
     """Archive everything that was sent."""
-    meter._checkpoint()
+    checkpoint(meter)
     run = Compactor(folder, **given).run()
     assert run is not None
     return run

@@ -17,7 +17,7 @@ from tallybook.ports import UsageQuestion
 from tallybook.values.errors import Invalid, Unavailable
 from tallybook.values.instant import DAY, hour_of
 from tallybook.values.metric import Aggregation, MetricDefinition
-from tests.archive.support import brief, metering, sent
+from tests.archive.support import brief, checkpoint, metering, sent
 from tests.metering.test_metering import NOW, Standing, send, wire
 from tests.support import PRODUCTION_TOKEN, serving
 
@@ -52,9 +52,9 @@ def test_events_are_archived_once_there_are_enough(tmp_path: Path) -> None:
     with metering(tmp_path, clock) as (meter, store):
         with archiving(store, clock, Due(0.01, events=20, waiting_s=3_600)):
             send(meter, events(0, clock))
-            meter._checkpoint()
+            checkpoint(meter)
             send(meter, events(10, clock))
-            meter._checkpoint()
+            checkpoint(meter)
             eventually(lambda: store.manifest().position == 2)
             eventually(lambda: b'tallybook_archive_position{environment="test"} 2.0' in metrics.render())
         assert store.status()["archive_events"] == 20
@@ -66,7 +66,7 @@ def test_few_events_are_archived_after_a_while(tmp_path: Path) -> None:
     clock = Standing()
     with metering(tmp_path, clock) as (meter, store):
         send(meter, events(0, clock))
-        meter._checkpoint()
+        checkpoint(meter)
         with archiving(store, clock, Due(0.01, events=1_000, waiting_s=0.05)):
             eventually(lambda: store.manifest().position == 1)
 
@@ -75,7 +75,7 @@ def test_an_archiver_stops_at_once_in_the_middle_of_a_run(tmp_path: Path) -> Non
     clock = Standing()
     with metering(tmp_path, clock) as (meter, store):
         send(meter, events(0, clock))
-        meter._checkpoint()
+        checkpoint(meter)
         with archiving(store, clock, Due(0.01, events=1)) as archiver:
             eventually(lambda: archiver._process is not None)
         assert archiver._process is None
@@ -87,7 +87,7 @@ def test_a_failed_run_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     clock = Standing()
     with metering(tmp_path, clock) as (meter, store):
         send(meter, events(0, clock))
-        meter._checkpoint()
+        checkpoint(meter)
         (tmp_path / "archive").mkdir()
         blocking = tmp_path / "archive" / "2026-01-15"
         blocking.write_text("a file where a folder is to be")
@@ -121,7 +121,7 @@ def test_events_are_kept_as_long_as_is_set_and_the_log_goes_on(tmp_path: Path) -
         for number in range(0, 60, 10):
             send(meter, events(number, clock))
             clock.instant += 10 * DAY
-        meter._checkpoint()
+        checkpoint(meter)
         # Rows came at days 0, 10, 20, 30, 40, 50; it is day 60 now.
         with archiving(store, clock, Due(0.01, events=1_000, waiting_s=3_600), days=35):
             assert len(brief(store)) == 60

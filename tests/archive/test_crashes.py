@@ -13,7 +13,7 @@ import pytest
 from tallybook.adapters.archive.compact import Compactor, Kept
 from tallybook.adapters.archive.manifest import read_manifest
 from tallybook.values.instant import DAY
-from tests.archive.support import archive, brief, files_on_disk, metering, sent
+from tests.archive.support import archive, brief, checkpoint, files_on_disk, metering, sent
 from tests.metering.test_metering import NOW, Standing, send, wire
 
 LATER = NOW + 40 * DAY
@@ -60,12 +60,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where moving, merging and tidying up are due."""
     folder = tmp_path_factory.mktemp("prepared")
     with metering(folder) as (meter, _):
-        for start in (0, 10, 20):
-            send(meter, BEFORE[start : start + 10])
+        for start in range(0, 30, 6):
+            send(meter, BEFORE[start : start + 6])
             archive(meter, folder)
         send(meter, DURING[:20])
         send(meter, DURING[20:])
-        meter._checkpoint()
+        checkpoint(meter)
     (folder / "archive" / "reading-4194305-0").mkdir()  # greater than any process's number
     (folder / "archive" / "tmp").mkdir()
     (folder / "archive" / "tmp" / "spilled").write_bytes(b"left behind")
@@ -142,7 +142,7 @@ def test_a_crash_while_old_events_are_dropped_drops_nothing_else(prepared: Path,
             assert set(found) >= set(remaining), step
             archive(meter, crashed, kept=kept)
             assert brief(store) == remaining, step
-            assert meter._log.first_row() == meter._log.stored_row() == 6
+            assert meter._log.first_row() == meter._log.stored_row() == 8
             send(meter, [recent[0], event(200, 0, LATER)])
             assert brief(store) == [*remaining, *sent([event(200, 0, LATER)])], step
         shutil.rmtree(crashed)
@@ -153,7 +153,7 @@ def test_a_killed_process_is_made_good_by_the_next(tmp_path: Path) -> None:
     with metering(tmp_path) as (meter, store):
         for start in range(0, len(events), 100):
             send(meter, events[start : start + 100])
-        meter._checkpoint()
+        checkpoint(meter)
         expected = sent(events)
         ours, theirs = os.pipe()
         command = [*COMMAND, str(tmp_path), str(ours), "0"]
@@ -188,7 +188,7 @@ def progressed(folder: Path, part: int) -> bool:
 def test_a_process_ends_when_its_server_is_gone(tmp_path: Path) -> None:
     with metering(tmp_path) as (meter, _):
         send(meter, [wire(1)])
-        meter._checkpoint()
+        checkpoint(meter)
     ours, theirs = os.pipe()
     command = [*COMMAND, str(tmp_path), str(ours), "0"]
     os.close(theirs)

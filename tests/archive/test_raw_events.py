@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from tallybook.adapters.archive import RawEventStore, RawScope
 from tallybook.adapters.archive.compact import Compactor
+from tallybook.adapters.archive.manifest import ArchiveFile
+from tallybook.adapters.archive.merge import FILES_MAX, LARGEST, due
 from tallybook.adapters.archive.tail import Tail
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.metering.aggregate import without_repeats
@@ -142,7 +144,7 @@ def test_many_small_files_of_a_day_are_merged(tmp_path: Path) -> None:
             send(meter, events[start : start + 4])
             archive(meter, tmp_path)
             assert brief(store) == sent(events[: start + 4])
-            assert len(files_on_disk(tmp_path)) < 4
+            assert len(files_on_disk(tmp_path)) < FILES_MAX
             assert files_on_disk(tmp_path) == {file.path for file in store.manifest().files}
         before = read(store)
         (merged, *_) = store.manifest().files
@@ -154,14 +156,25 @@ def test_many_small_files_of_a_day_are_merged(tmp_path: Path) -> None:
         assert read(store) == before
 
 
+def test_files_of_about_one_size_are_due_and_all_of_days_long_over() -> None:
+    def files(day: int, *sizes: int) -> list[ArchiveFile]:
+        return [ArchiveFile(day, f"{number}.parquet", size, 1, "a", "b") for number, size in enumerate(sizes)]
+
+    small, mixed = files(100, *[10] * FILES_MAX), files(99, *[10] * (FILES_MAX - 1), 100_000)
+    huge, over = files(98, *[LARGEST + 1] * FILES_MAX), files(63, 10, 1_000_000, LARGEST + 1)
+    assert due((*small, *mixed, *huge, *over)) == [small, over[:2]]
+    assert due((*files(64, 10, 10), *files(100, 10))) == []
+    assert due(()) == []
+
+
 def test_readers_of_the_files_before_a_switch_keep_them(tmp_path: Path) -> None:
-    events = [wire(number) for number in range(40)]
+    events = [wire(number) for number in range(35)]
     with metering(tmp_path) as (meter, store):
         send(meter, events[:10])
         archive(meter, tmp_path)
         with store.events(ALL) as connection:
-            for start in (10, 20, 30):
-                send(meter, events[start : start + 10])
+            for start in range(10, 35, 5):
+                send(meter, events[start : start + 5])
                 archive(meter, tmp_path)
             assert len(store.manifest().files) == 1
             assert connection.execute("SELECT count(*) FROM raw_events").fetchall() == [(10,)]

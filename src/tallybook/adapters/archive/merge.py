@@ -11,11 +11,13 @@ from tallybook.adapters.archive.files import EVENTS_PER_GROUP, finished
 from tallybook.adapters.archive.manifest import ArchiveFile, Manifest, Step, day_name
 from tallybook.adapters.archive.paths import globbed, quoted
 
-FILES_MAX = 4
+FILES_MAX = 6
 """So many files of one size are merged into one of the next."""
 SMALLEST = 4_096
-LARGEST = 8_000_000
+LARGEST = 1_500_000
 """Files with more events are left as they are."""
+CLOSED_DAYS = 36
+"""Days so far before the newest get no more events: what little they have becomes one file."""
 MEMORY = "256MB"
 SPILLED = "64GB"
 
@@ -30,12 +32,14 @@ def merge(archive: Path, manifest: Manifest, step: Step) -> list[tuple[list[Arch
 
 
 def due(files: tuple[ArchiveFile, ...]) -> list[list[ArchiveFile]]:
-    """Files of a day and of about one size, where they are many."""
+    """Files of a day and of about one size, where they are many; all of a day that is long over."""
+    newest = max([file.day for file in files], default=0)
     groups: dict[tuple[int, int], list[ArchiveFile]] = defaultdict(list)
     for file in files:
         if file.events <= LARGEST:
-            groups[file.day, _size(file)].append(file)
-    return [group for group in groups.values() if len(group) >= FILES_MAX]
+            is_closed = file.day < newest - CLOSED_DAYS
+            groups[file.day, -1 if is_closed else _size(file)].append(file)
+    return [group for (_, size), group in groups.items() if len(group) >= (2 if size < 0 else FILES_MAX)]
 
 
 def _size(file: ArchiveFile) -> int:
