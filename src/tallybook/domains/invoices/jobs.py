@@ -21,12 +21,13 @@ def close_due(environment: Environment) -> int:
     while True:
         with environment.read(ACTOR) as tx:
             found = service.contracts_to_close(tx, CONTRACTS_AT_ONCE + len(failed))
-        due = [contract.id for contract in found if contract.id not in failed]
+            due = [contract for contract in found if contract.id not in failed]
+            ahead = service.read_ahead(tx, due)
         if not due:
             return done
         with environment.write(ACTOR) as writing:
-            loader = service.Loader(writing)
-            for contract_id in due:
+            loader = service.Loader(writing, ahead)
+            for contract_id in [contract.id for contract in due]:
                 step = writing.sql.begin_nested()
                 try:
                     done += service.close_contract(writing, loader, contract_id)

@@ -24,11 +24,12 @@ from tallybook.rating.model import (
     UsageSlice,
     UsageSpan,
 )
+from tallybook.values.errors import TallybookError
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.money import USD_CENTS_ID
 from tallybook.values.period import Period
 from tallybook.values.pricing import RateEntry
-from tallybook.values.usage import Tally
+from tallybook.values.usage import Tally, UsageCell
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,16 @@ class _Card:
     products: tuple[PricedProduct, ...]
 
 
+Answers = dict[UsageQuestion, list[UsageCell] | TallybookError]
+"""What questions about usage gave, or why they gave nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Loads accounts within one transaction."""
+    """Loads accounts within one transaction. What was read ahead of it is not asked for again."""
 
     tx: ReadTx
+    ahead: Answers = field(default_factory=dict)
     _heads: dict[str, RateCard] = field(default_factory=dict)
     _cards: dict[str, _Card] = field(default_factory=dict)
     _metrics: dict[str, MetricDefinition] = field(default_factory=dict)
@@ -56,6 +62,33 @@ class Loader:
         self, customer: Customer, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
     ) -> RatedFrom:
         """What rating the given periods (by contract id) of a customer's contracts needs."""
+        terms, asked = self._asked(customer, periods, contracts)
+        return RatedFrom(terms=terms, usage=tuple(self._slice(*pair) for pair in asked))
+
+    def read_ahead(
+        self, customer: Customer, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
+    ) -> Answers:
+        """What `load` will ask of metrics in SQL: a query over raw events may take long."""
+        _, asked = self._asked(customer, periods, contracts)
+        answers: Answers = {}
+        for _, question in asked:
+            if question.metric.sql is not None:
+                try:
+                    answers[question] = self.tx.usage.read(question)
+                except TallybookError as error:
+                    answers[question] = error
+        return answers
+
+    def has_sql(self, contract: Contract) -> bool:
+        """Whether a product that the contract prices has ever had a metric in SQL."""
+        if contract.rate_card_id is None:
+            return False
+        priced = self._contract(contract, ())
+        return any(item.sql is not None for item in self._definitions(_metrics_of([priced])).values())
+
+    def _asked(
+        self, customer: Customer, periods: Mapping[str, Sequence[Period]], contracts: Iterable[Contract]
+    ) -> tuple[AccountTerms, list[tuple[UsageNeed, UsageQuestion]]]:
         agreed = tuple(self._contract(item, tuple(periods[item.id])) for item in contracts)
         definitions = self._definitions(_metrics_of(agreed))
         terms = AccountTerms(
@@ -64,9 +97,9 @@ class Loader:
             aggregations={key: definition.aggregation for key, definition in definitions.items()},
             grace=self.tx.grace,
         )
-        needs = plan(terms)
-        usage = tuple(self._slice(need, definitions[need.metric_id], customer.usage_keys) for need in needs)
-        return RatedFrom(terms=terms, usage=usage)
+        return terms, [
+            (need, _question(need, definitions[need.metric_id], customer.usage_keys)) for need in plan(terms)
+        ]
 
     def _contract(self, contract: Contract, periods: tuple[Period, ...]) -> ContractTerms:
         if contract.rate_card_id is None:
@@ -118,15 +151,24 @@ class Loader:
             self._metrics.update({key: metric.definition for key, metric in found.items()})
         return {key: self._metrics[key] for key in sorted(ids)}
 
-    def _slice(self, need: UsageNeed, metric: MetricDefinition, keys: frozenset[str]) -> UsageSlice:
-        question = UsageQuestion(metric, keys, need.hour_from, need.hour_until, need.grouping, need.cuts)
+    def _answer(self, question: UsageQuestion) -> list[UsageCell]:
+        known = self.ahead.get(question)
+        if isinstance(known, TallybookError):
+            raise known
+        return self.tx.usage.read(question) if known is None else known
+
+    def _slice(self, need: UsageNeed, question: UsageQuestion) -> UsageSlice:
         merged: dict[tuple[int, tuple[str | None, ...]], Tally] = {}
-        for cell in self.tx.usage.read(question):
+        for cell in self._answer(question):
             place = cell.hour, cell.group
             known = merged.get(place)
             merged[place] = cell.tally if known is None else known.merge(cell.tally)
         spans = tuple(UsageSpan(hour, group, tally) for (hour, group), tally in merged.items())
         return UsageSlice(need, tuple(sorted(spans, key=lambda item: item.hour)))
+
+
+def _question(need: UsageNeed, metric: MetricDefinition, keys: frozenset[str]) -> UsageQuestion:
+    return UsageQuestion(metric, keys, need.hour_from, need.hour_until, need.grouping, need.cuts)
 
 
 def _metrics_of(contracts: Iterable[ContractTerms]) -> set[str]:
