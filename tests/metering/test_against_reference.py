@@ -223,3 +223,41 @@ def test_sums_beyond_64_bits_are_exact() -> None:
     sums = {key[2]: cell.tally().sum for key, cell in folder.take()}
     assert sums.pop("all") == 5_000 * great
     assert sums == {str(row): 50 * great for row in range(1, 101)}
+
+
+def test_two_hundred_metrics_that_look_at_every_event_agree_with_the_reference() -> None:
+    source = np.random.default_rng(3)
+    metrics = [
+        MetricDefinition(
+            f"m{number}",
+            list(Aggregation)[number % 5],
+            "amount",
+            ValueFilter(in_values=("x", f"other{number}")) if number % 4 else ValueFilter(),
+            (
+                PropertyFilter("region", in_values=("abc"[number % 3], f"other{number}")),
+                PropertyFilter("size", exists=bool(number % 2)),
+            ),
+            ((), (("region",),), (("team", "region"),))[number % 3],
+        )
+        for number in range(200)
+    ]
+    assert {metric.aggregation for metric in metrics} == set(list(Aggregation)[:5])
+    events = [
+        {
+            "transaction_id": str(number),
+            "customer_id": "abc"[source.integers(3)],
+            "event_type": "xy"[source.integers(2)],
+            "timestamp": (NOW - timedelta(seconds=int(source.integers(9_000)))).isoformat(),
+            "properties": {
+                "amount": int(source.integers(-50, 50)),
+                "region": "abc"[source.integers(3)],
+                **({"size": 1} if source.integers(2) else {}),
+                **({"team": "abc"[source.integers(3)]} if source.integers(2) else {}),
+            },
+        }
+        for number in range(60)
+    ]
+    counted = [
+        logged(item, (1, index) if index < 30 else (2, index - 30), NOW) for index, item in enumerate(events)
+    ]
+    assert folded(events, metrics, [True] * 60, 30) == referred(counted, metrics)

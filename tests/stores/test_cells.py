@@ -112,7 +112,7 @@ def test_a_fill_in_parts_goes_on_where_it_stood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "rows"), [(1, 9, [2, 3, 7]), (3, 6, [2, 3]), (4, 6, []), (7, 7, [7])]
+    ("first", "last", "rows"), [(1, 9, [2, 3, 7]), (3, 6, [3]), (4, 6, []), (7, 7, [7]), (3, 8, [3, 7])]
 )
 def test_repeats_are_found_by_row(tmp_path: Path, first: int, last: int, rows: list[int]) -> None:
     store = CellStore(tmp_path / "cells.db")

@@ -232,6 +232,8 @@ class Follower:
                     return
                 rows = self._next_rows()
             try:
+                if self._state.is_overfull:
+                    self._checkpoint()  # senders wait for it rather than memory grows
                 self._state.apply(rows)
             except Exception:
                 # Going on would leave these rows out of every bill: take and answer nothing more.

@@ -28,6 +28,9 @@ from tallybook.values.usage import UsageCell
 SECOND_MAX = 2**32 - 1
 _TAIL_MAX = 1_000_000
 """So many events may be applied and not checkpointed; that bounds how long a restart takes."""
+_CELLS_HEAVY = 500_000
+_CELLS_OVERFULL = 750_000
+"""About half a kilobyte of memory each."""
 _ROWS_AT_ONCE = 1_024
 EVENTS_TOGETHER = 8_192
 _NO_INSTANTS: Micros = np.empty(0, dtype=np.int64)
@@ -64,7 +67,13 @@ class State:
     def is_heavy(self) -> bool:
         """Whether so much has come since the last checkpoint that another is overdue."""
         now, stored = self.progress, self._stored
-        return now.accepted + now.repeated - stored.accepted - stored.repeated >= _TAIL_MAX
+        events = now.accepted + now.repeated - stored.accepted - stored.repeated
+        return events >= _TAIL_MAX or self._folder.cells_known >= _CELLS_HEAVY
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so many cells wait for a checkpoint that nothing should be applied before it."""
+        return self._folder.cells_known >= _CELLS_OVERFULL
 
     def recover(self, log: SqliteLog) -> None:
         """Rebuild the table of ids, then apply the rows after the last checkpoint."""

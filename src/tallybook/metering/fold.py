@@ -38,6 +38,8 @@ from tallybook.values.quantity import add
 _ROWS = 1_024
 _KINDS_MAX = 120_000
 _CELLS_MAX = 250_000
+"""So many cells are known by number from one checkpoint to the next."""
+_NUMBERS_MAX = 1 << 22
 _TEXTS: frozenset[type] = frozenset((str, type(None)))
 
 _COUNT = Aggregation.COUNT
@@ -93,6 +95,11 @@ class Folder:
         for plan in self._plan_of.values():
             plan.settle(self._cells)
         return self._cells
+
+    @property
+    def cells_known(self) -> int:
+        """How many cells are known by number, which costs memory whether they hold something or not."""
+        return len(self._cells)
 
     def set_metrics(self, metrics: Iterable[ActiveMetric]) -> None:
         """Fold for these metrics from now on."""
@@ -206,7 +213,8 @@ class _Plan:
     @property
     def is_full(self) -> bool:
         """Whether so many kinds are remembered that it is time to begin anew."""
-        return max(len(self._kinds), len(self._customers), len(self._shapes)) >= _KINDS_MAX
+        count = max(len(self._kinds), len(self._customers), len(self._shapes))
+        return count >= _KINDS_MAX or len(self._kinds) * self._numbers.shape[1] >= _NUMBERS_MAX
 
     def forget(self) -> None:
         """Begin anew; what was folded must be settled."""

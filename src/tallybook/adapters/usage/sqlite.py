@@ -104,11 +104,18 @@ class CellStore:
 
     def repeats(self, first: int, last: int) -> dict[int, bytes]:
         """The repeats in some rows of the log, both bounds included: a bit for every event of a row."""
+        found: dict[int, bytes] = {}
         with self._connection() as connection:
-            found = connection.execute(
-                "SELECT bitmaps FROM repeats WHERE last_row >= ? AND first_row <= ?", (first, last)
-            ).fetchall()
-        return {row: bits for (packed,) in found for row, bits in _BITMAPS.decode(packed).items()}
+            # Every checkpoint's rows come after those of the one before, so the first beyond ends it.
+            rows = connection.execute(
+                "SELECT first_row, bitmaps FROM repeats WHERE last_row >= ? ORDER BY last_row", (first,)
+            )
+            for first_row, packed in rows:
+                if first_row > last:
+                    rows.close()
+                    break
+                found.update(_BITMAPS.decode(packed))
+        return {row: bits for row, bits in found.items() if first <= row <= last}
 
     def checkpoint(
         self,
