@@ -71,6 +71,22 @@ def test_few_events_are_archived_after_a_while(tmp_path: Path) -> None:
             eventually(lambda: store.manifest().position == 1)
 
 
+def test_archiving_waits_while_many_events_come_in_but_not_for_ever(tmp_path: Path) -> None:
+    clock = Standing()
+    with metering(tmp_path, clock) as (meter, store):
+        archiver = Archiver(
+            store, "test", clock, due=Due(events=10, busy_events_per_s=0.001, events_postponed=40)
+        )
+        found = []
+        for number in range(0, 50, 10):
+            send(meter, events(number, clock))
+            checkpoint(meter)
+            found.append(archiver._is_due())
+        assert found == [True, False, False, True, True]  # nothing is known of the time before the first look
+        assert archiver._is_due()  # nothing came since
+        archiver.stop()
+
+
 def test_an_archiver_stops_at_once_in_the_middle_of_a_run(tmp_path: Path) -> None:
     clock = Standing()
     with metering(tmp_path, clock) as (meter, store):

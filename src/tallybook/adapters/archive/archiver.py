@@ -28,6 +28,9 @@ LOOK_EVERY_S = 2.0
 EVENTS_DUE = 200_000
 WAITING_S_MAX = 600.0
 """Events that wait so long are archived however few they are."""
+BUSY_EVENTS_PER_S = 50_000
+EVENTS_POSTPONED = 2_000_000
+"""While events come in faster than that, archiving waits until so many are due."""
 AGAIN_AFTER_S = 30.0
 AGAIN_AFTER_S_MAX = 1_800.0
 NICE = 19
@@ -61,6 +64,8 @@ class Due:
     look_every_s: float = LOOK_EVERY_S
     events: int = EVENTS_DUE
     waiting_s: float = WAITING_S_MAX
+    busy_events_per_s: float = BUSY_EVENTS_PER_S
+    events_postponed: int = EVENTS_POSTPONED
 
 
 class Archiver:
@@ -85,6 +90,7 @@ class Archiver:
         self._cells = CellStore(self._folder / "cells.db")
         self._waiting_since: float | None = None
         self._events_waiting = 0
+        self._looked: tuple[float, int] | None = None
         self._stopping = Event()
         self._ending = Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -143,7 +149,19 @@ class Archiver:
             self._waiting_since = time.monotonic()
         waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
         is_old = self._waiting_since is not None and waited >= self._due.waiting_s
-        return is_old or self._events_waiting >= self._due.events or self._holds_too_old()
+        is_busy = self._is_busy(applied)
+        if is_old or self._events_waiting >= self._due.events:
+            return not is_busy or self._events_waiting >= self._due.events_postponed
+        return not is_busy and self._holds_too_old()
+
+    def _is_busy(self, applied: int) -> bool:
+        """Whether many events have come since the last look."""
+        before, now = self._looked, time.monotonic()
+        self._looked = (now, applied)
+        if before is None or applied <= before[1]:
+            return False
+        events = self._log.events_between(before[1], applied)
+        return events >= self._due.busy_events_per_s * max(now - before[0], 0.001)
 
     def _holds_too_old(self) -> bool:
         """Whether something is kept longer than it should be."""
