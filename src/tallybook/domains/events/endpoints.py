@@ -18,7 +18,7 @@ from tallybook.domains.events.schemas import (
     unmatched_to_wire,
 )
 from tallybook.kit.db.tx import Environment, ReadTx
-from tallybook.kit.http.operation import operation, post
+from tallybook.kit.http.operation import get, post
 from tallybook.kit.http.paging import LIMIT_DEFAULT
 from tallybook.kit.http.wire import Data, Empty, Page
 
@@ -38,7 +38,7 @@ def search_events(tx: ReadTx, body: SearchEventsRequest) -> list[EventResponse]:
     return [event_to_wire(tx.environment, event, fields) for event in found]
 
 
-@operation("GET", "/tallybook/v1/events", "exploreEvents", is_slow=True)
+@get("/tallybook/v1/events", "exploreEvents", is_slow=True)
 def explore_events(tx: ReadTx, query: ExploreEventsQuery) -> Page[ExploredEventResponse]:
     """List accepted events by customer, type, time and text, newest first."""
     wanted = query.to_filter()
@@ -50,7 +50,7 @@ def explore_events(tx: ReadTx, query: ExploreEventsQuery) -> Page[ExploredEventR
     )
 
 
-@operation("GET", "/tallybook/v1/usage/unmatched", "getUnmatchedEvents", is_slow=True)
+@get("/tallybook/v1/usage/unmatched", "getUnmatchedEvents", is_slow=True)
 def get_unmatched_events(tx: ReadTx, query: UnmatchedQuery) -> Data[UnmatchedResponse]:
     """Tell which events no customer or metric counts, by reason, with samples."""
     found = service.find_unmatched(tx, query.to_filter(), query.sample_count)

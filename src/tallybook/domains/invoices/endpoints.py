@@ -16,7 +16,7 @@ from tallybook.kit.http.wire import Data, Id, IdRequest, Page
 from tallybook.values.instant import micros_of
 
 
-@get("/v1/customers/{customer_id}/invoices", "listInvoices-v1")
+@get("/v1/customers/{customer_id}/invoices", "listInvoices-v1", is_slow=True)
 def list_invoices(tx: ReadTx, customer_id: str, query: ListInvoicesQuery) -> Page[InvoiceResponse]:
     """List a customer's invoices by issue date, drafts and voided ones included."""
     limit = query.limit or LIMIT_DEFAULT
@@ -40,7 +40,7 @@ def list_invoices(tx: ReadTx, customer_id: str, query: ListInvoicesQuery) -> Pag
     )
 
 
-@get("/v1/customers/{customer_id}/invoices/{invoice_id}", "getInvoice-v1")
+@get("/v1/customers/{customer_id}/invoices/{invoice_id}", "getInvoice-v1", is_slow=True)
 def get_invoice(
     tx: ReadTx, customer_id: str, invoice_id: str, query: GetInvoiceQuery
 ) -> Data[InvoiceResponse]:

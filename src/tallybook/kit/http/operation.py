@@ -59,9 +59,9 @@ def operation(method: str, path: str, name: str, *, is_slow: bool = False) -> Ca
     return mark
 
 
-def get(path: str, name: str) -> Callable[[Handler], Handler]:
+def get(path: str, name: str, *, is_slow: bool = False) -> Callable[[Handler], Handler]:
     """Mark the handler of a GET."""
-    return operation("GET", path, name)
+    return operation("GET", path, name, is_slow=is_slow)
 
 
 def post(path: str, name: str, *, is_slow: bool = False) -> Callable[[Handler], Handler]:
