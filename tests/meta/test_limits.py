@@ -42,7 +42,7 @@ TOLD = {
     "time until a request has come whole": f"{REQUEST_S_MAX} seconds",
     "`Idempotency-Key`": f"255 characters, kept for {KEPT_FOR // timedelta(hours=1)} hours",
     "events waiting for the disk, of an environment": f"{EVENTS_WAITING_MAX:,}",
-    "questions about usage waiting": f"{SLOW_REQUESTS_WAITING_MAX}, while {SLOW_AT_ONCE} are answered",
+    "slow questions waiting": f"{SLOW_REQUESTS_WAITING_MAX}, while {SLOW_AT_ONCE} are answered",
     "bodies of all requests under way": f"{BODIES_BYTES_MAX // MIB} MiB",
 }
 

@@ -50,7 +50,7 @@ class Gate:
     def slow(self) -> Iterator[None]:
         """Count a slow request while it waits and runs. Raises TooMany."""
         if self._slow >= SLOW_AT_ONCE + self._limits.slow_waiting_max:
-            raise TooMany(f"{self._slow} questions about usage and invoices are being answered; ask again in a second")
+            raise TooMany(f"{self._slow} slow questions are being answered; ask again in a second")
         self._slow += 1
         try:
             yield
