@@ -1,5 +1,6 @@
 """`tallybook serve`: the API from one command and one data folder."""
 
+import gc
 import signal
 import socket
 import sys
@@ -21,6 +22,9 @@ BACKLOG = 2_048
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter while others wait: a request passes from thread to thread
 a few times, and must not wait the usual 5 ms each time while a checkpoint computes."""
+COLLECT_AFTER = 20_000
+"""So many more objects than before make the interpreter look for circles: at the usual 700 it did little
+else while events came in, though requests hardly leave any."""
 SHUTDOWN_S = 10
 """How long a stop waits for requests under way; a client that stalls in one is cut off then."""
 
@@ -75,6 +79,8 @@ def serve(
         )
         _end_quietly_on_signals()
         sys.setswitchinterval(SWITCH_S)
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER, 20, 20)
         uvicorn.Server(config).run(sockets=[listener])
 
 
