@@ -167,6 +167,17 @@ def test_a_crash_while_finishing_is_finished_by_the_next_start(healthy: Path, tm
         shutil.rmtree(data)
 
 
+def test_verify_finishes_a_rebuild_that_was_interrupted(healthy: Path, tmp_path: Path) -> None:
+    damaged = copied(healthy, tmp_path / "damaged")
+    damage(damaged)
+    number = 0
+    while not (damaged / "sandbox" / "rebuild" / "complete").exists():
+        assert crashed(damaged, number) is not None
+        number += 1
+    assert run("verify", "--data", damaged).status == 0
+    assert not (damaged / "sandbox" / "rebuild").exists()
+
+
 def test_the_loss_is_told_as_a_conflict(data: Path) -> None:
     with closing(sqlite3.connect(data / "sandbox" / "events.db", isolation_level=None)) as connection:
         connection.execute("DELETE FROM log WHERE row <= 3")

@@ -21,6 +21,7 @@ from tallybook.cli.common import (
     say,
 )
 from tallybook.upkeep import Report, at_rest, expected_steps, verify, verify_invoice
+from tallybook.upkeep.switch import finish
 from tallybook.upkeep.usage import EVERY_HOUR
 from tallybook.values.errors import Invalid
 from tallybook.values.instant import hour_of, is_on_the_hour, parse_instant
@@ -48,8 +49,9 @@ def verify_command(
 
     Compares the repeats found, every hourly cell of every metric, the counts and the archive with the
     log of events, read once more and slowly; and rates every final invoice again from what is kept with
-    it. Changes nothing. No server may hold the folder. It needs room for temporary files, about 100
-    bytes an event (TMPDIR says where). Status: 0 all agrees, 1 something differs, 2 wrong usage.
+    it. Changes nothing, but finishes a rebuild that was interrupted. No server may hold the folder. It
+    needs room for temporary files, about 100 bytes an event (TMPDIR says where). Status: 0 all agrees,
+    1 something differs, 2 wrong usage.
     """
     names = environments_of(environment)
     hours = _hours(starting_on, ending_before)
@@ -104,6 +106,7 @@ def _of_invoice(data: Path, names: Sequence[str], invoice: str) -> list[Report]:
 
 def _of_environment(data: Path, name: str, hours: range, *, is_shown: bool) -> Report:
     folder = data / name
+    finish(folder)
     with at_rest(data, name) as environment, bar(is_shown=is_shown) as progress:
         task = progress.add_task(name, total=max(1, expected_steps(environment, folder)))
         report = verify(environment, folder, hours, lambda count: progress.advance(task, count))
