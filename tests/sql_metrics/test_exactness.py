@@ -1,6 +1,7 @@
 """Numbers are exact or the query fails: worked out by hand."""
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -109,6 +110,22 @@ def test_a_number_of_other_events_of_the_customer_decides_nothing() -> None:
     assert value(events, "SELECT SUM(amount) FROM events WHERE event_type = 'api'") == 3
 
 
+def test_texts_that_look_like_long_numbers_are_texts() -> None:
+    events = sent(1, 2, user_id="1" * 60, credits="x")
+    sql = "SELECT SUM(COALESCE(CAST(amount AS TEXT), credits)) AS value, user_id FROM events GROUP BY user_id"
+    assert ask(events, sql, ("user_id",)) == {(0, ("1" * 60,)): 3}
+
+
+def test_names_and_texts_are_data() -> None:
+    name = """a'); DROP TABLE texts; --"""
+    odd = "it's \\ \u2019 \u2260"
+    events = [Sent(0, "api", {name: 5, "b": odd}), Sent(1, "api", {name: 7, "b": name}, 1)]
+    sql = f"""SELECT SUM(properties."{name}") AS value, b FROM events WHERE b <> '(ts ' GROUP BY b"""
+    assert ask(events, sql, ("b",)) == {(0, (odd,)): 5, (0, (name,)): 7}
+    sql = "SELECT COUNT(*) FROM events WHERE b IN ('it''s \\ \u2019 \u2260')"
+    assert value(events, sql) == 1
+
+
 def test_group_values_are_canonical_texts() -> None:
     events = sent("1.50", 2, None)
     sql = "SELECT CAST(amount AS DECIMAL) AS size, COUNT(*) AS value FROM events GROUP BY size"
@@ -129,14 +146,14 @@ NUMBERS = st.decimals(min_value=-(10**12), max_value=10**12, allow_nan=False, pl
 @given(NUMBERS, NUMBERS, st.integers(0, 30))
 def test_helpers_round_half_even(left: Decimal, right: Decimal, places: int) -> None:
     one, other = format(left, "f"), format(right, "f")
-    half = Decimal(1).scaleb(-places) / 2
-    assert abs(Decimal(product(one, other, places)) - left * right) <= half
+    half = Fraction(1, 2 * 10**places)
+    assert abs(Fraction(product(one, other, places)) - Fraction(left) * Fraction(right)) <= half
     found = quotient(one, other, places)
     if right == 0:
         assert found is None
     else:
         assert found is not None
-        assert abs(Decimal(found) * right - left) <= half * abs(right)
+        assert abs(Fraction(found) - Fraction(left) / Fraction(right)) <= half
 
 
 def test_helpers() -> None:

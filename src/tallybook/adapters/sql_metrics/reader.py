@@ -184,7 +184,7 @@ class Run:
                 raise Invalid(
                     f"billable metric {self._id}: the numbers of properties.{name} have up to {found.whole} "
                     f"digits and {found.decimals} decimals, more than {sql.DIGITS_MAX} together; "
-                    "filter such events out by WHERE"
+                    "leave such events out by a WHERE on event_type or on a text"
                 )
         return digits
 

@@ -74,7 +74,7 @@ def write(node: Node, columns: Columns) -> Piece:
     if isinstance(node, Total):
         return columns.totals[node.index]
     assert isinstance(node, EventType | Timestamp)
-    return Piece("event_type" if isinstance(node, EventType) else "ts", node.kind)
+    return Piece("event_type" if isinstance(node, EventType) else '"timestamp"', node.kind)
 
 
 def literal(node: Literal) -> Piece:

@@ -26,7 +26,7 @@ from tallybook.metering.sql.expressions import (
 from tallybook.metering.sql.nodes import (
     Aggregate,
     Call,
-    EventType,
+    Key,
     Kind,
     Literal,
     Node,
@@ -69,23 +69,15 @@ class Digits:
 
 def needs_of(metric: SqlMetric) -> Needs:
     """The properties that a query reads, as texts and as numbers."""
-    texts: dict[str, None] = {}
+    texts = dict.fromkeys(node.name for node in _as_texts(metric.levels[0]))
     numbers: dict[str, None] = {}
-    is_loose = False
-    for level in metric.levels:
-        for node in (part for whole in level.expressions for part in whole.walk()):
+    pairs = [(level.source, node) for level in metric.levels for node in level.expressions]
+    pairs += [(metric.source, node) for node in (metric.value, metric.where) if node is not None]
+    pairs += [(metric.source, node) for node in metric.groups]
+    for source, whole in pairs:
+        for node in whole.walk():
             if isinstance(node, Call) and node.name == "number":
-                of = node.of[0]
-                is_loose = is_loose or not isinstance(of, Property)
-                if isinstance(of, Property):
-                    numbers[of.name] = None
-    nodes = [metric.value, *metric.groups, *([metric.where] if metric.where is not None else [])]
-    for node in (part for whole in nodes for part in whole.walk()):
-        is_loose = is_loose or (isinstance(node, Call) and node.name == "number")
-    for node in _as_texts(metric.levels[0]):
-        texts[node.name] = None
-        if is_loose:
-            numbers[node.name] = None
+                numbers |= dict.fromkeys(_read_in(node.of[0], source))
     has_order = any(total.name in ("EARLIEST", "LATEST") for total in metric.levels[0].totals)
     return Needs(tuple(texts), tuple(numbers), has_order)
 
@@ -100,9 +92,23 @@ def _as_texts(level: Rollup) -> Iterator[Property]:
             waiting += node.parts
 
 
+def _read_in(node: Node, source: Rollup | None) -> Iterator[str]:
+    """The properties whose texts an expression over a level's rows can be."""
+    if isinstance(node, Property):
+        yield node.name
+    elif isinstance(node, Key) and source is not None and source.keys is not None:
+        yield from _read_in(source.keys[node.index], source.source)
+    elif isinstance(node, Total) and source is not None:
+        of = source.totals[node.index].of
+        if of is not None:
+            yield from _read_in(of, source.source)
+    for part in node.parts:
+        yield from _read_in(part, source)
+
+
 def texts_statement(metric: SqlMetric, needs: Needs, stretch: str) -> str:
     """Creates `texts`; `stretch` is SQL that gives an event's stretch."""
-    told = [f"{stretch} AS stretch", "timestamp AS ts", "event_type"]
+    told = [f"{stretch} AS stretch", "timestamp", "event_type"]
     told += [f"{_property(name)} AS p{place}" for place, name in enumerate(needs.texts)]
     for place, name in enumerate(needs.numbers):
         text = _property(name)
@@ -120,15 +126,17 @@ def _property(name: str) -> str:
 
 
 def _early(where: Node | None) -> Iterator[str]:
-    """The conditions that are about the event's type alone: they leave most events out."""
+    """The conditions that compare no numbers: they are known before the digits of numbers are."""
     if where is None:
         return
     sides = where.of if isinstance(where, Call) and where.name == "and" else (where,)
     for side in sides:
         if isinstance(side, Call) and side.name == "and":
             yield from _early(side)
-        elif all(isinstance(part, EventType | Literal | Call) for part in side.walk()):
-            yield write(side, Columns({}, {})).sql
+        elif not any(isinstance(part, Call) and part.name == "number" for part in side.walk()):
+            names = {part.name for part in side.walk() if isinstance(part, Property)}
+            texts = {name: Piece(_property(name), Kind.LOOSE) for name in names}
+            yield write(side, Columns(texts, {})).sql
 
 
 def digits_statement(needs: Needs) -> str:
