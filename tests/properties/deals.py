@@ -111,7 +111,8 @@ moments = st.one_of(
 )
 
 
-def _event(number: int, at: int, amount: str, region: str, team: str) -> g.Sent:
+def event_of(number: int, at: int, amount: str, region: str = "eu", team: str = "x") -> g.Sent:
+    """An event at a moment counted from the start of a contract."""
     held = (("amount", amount), ("region", f'"{region}"'), ("team", f'"{team}"'))
     return g.Sent(number, 0, "call", at, 6, "Z" if number % 2 else "+05:30", held)
 
@@ -120,7 +121,7 @@ used = st.lists(
     st.tuples(moments, amounts, st.sampled_from(REGIONS), st.sampled_from(TEAMS)),
     max_size=40,
     unique_by=lambda event: event[0],
-).map(lambda found: [_event(number, *event) for number, event in enumerate(found)])
+).map(lambda found: [event_of(number, *event) for number, event in enumerate(found)])
 """Events of the first alias, at distinct moments counted from the start of a contract."""
 
 
