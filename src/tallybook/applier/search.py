@@ -36,12 +36,17 @@ Places = dict[bytes, list[Place]]
 def search(
     log: SqliteLog, state: State, transaction_ids: Iterable[str], since: datetime, last_row: int
 ) -> list[RawEvent]:
-    """Every event with one of these ids that was received at `since` or later, repeats too, in order."""
+    """Every event with one of these ids that was received in a later second than `since`, in order.
+
+    Repeats too. In that very second, 34 days ago, an id may have been accepted that has been accepted
+    again by now, and only one acceptance of an id is remembered.
+    """
     places: Places = {xxhash.xxh3_128_digest(text.encode()): [] for text in transaction_ids}
     if not places:
         return []
     with log.looking() as look:
-        first_row = look.last_row_before(micros_of(since), log.first_row(), last_row) + 1
+        first_micros = (micros_of(since) // _SECOND_MICROS + 1) * _SECOND_MICROS
+        first_row = look.last_row_before(first_micros, log.first_row(), last_row) + 1
         spans = _accepted_in(look, state, b"".join(places), first_row, last_row)
         for begin in range(first_row, last_row + 1, _ROWS_AT_ONCE):
             end = min(begin + _ROWS_AT_ONCE, last_row + 1)

@@ -1,5 +1,6 @@
 """What has been applied of a log: ids, cells since the last checkpoint, positions."""
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -51,7 +52,7 @@ class State:
         self._unsaved: list[ActiveMetric] = []
         self.progress = store.progress()
         self._stored = self.progress
-        self.fingerprints = Fingerprints()
+        self.fingerprints = Fingerprints(factor=secrets.randbits(64))
         self._folder = Folder(self._metrics.values())
         self._repeats: dict[int, bytes] = {}
         self._flushing: list[Cells] = []

@@ -6,7 +6,6 @@ threads.
 """
 
 import mmap
-import secrets
 from typing import Any
 
 import numpy as np
@@ -51,10 +50,13 @@ class Fingerprints:
     moved is in the new table, all else in the old one.
     """
 
-    def __init__(self, slots: int = 1 << 16) -> None:
-        """Start empty with room for about four fifths of `slots`."""
-        # Ids are chosen by senders: a factor they do not know keeps them from crowding one place.
-        self._factor = np.uint64(secrets.randbits(64) | 1)
+    def __init__(self, slots: int = 1 << 16, factor: int = 0) -> None:
+        """Start empty with room for about four fifths of `slots`.
+
+        Ids are chosen by senders: a `factor` of 64 bits that they do not know keeps them from crowding
+        one place.
+        """
+        self._factor = np.uint64(factor | 1)
         self._table = _Table(slots)
         self._old: _Table | None = None
         self._moved = 0

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
 
 from tallybook.adapters.routing import RoutedUsage
-from tallybook.domains.invoices import store
+from tallybook.domains.invoices import service, store
+from tallybook.domains.invoices.jobs import CloseDue
 from tallybook.ports import UsageQuestion
 from tallybook.rating.account import rate
 from tallybook.values.usage import UsageCell
@@ -373,3 +375,26 @@ def test_a_query_that_cannot_be_computed_keeps_no_other_contract_open(
     assert "needs more than 38 digits" in refused.json()["message"]
     final = server.exact(server.get(f"/v1/customers/{other}/invoices"))["data"][0]
     assert (final["status"], final["total"]) == ("FINALIZED", 10)
+
+
+def test_a_contract_that_cannot_be_closed_is_tried_ever_more_rarely(
+    server: Server, sell: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell("SELECT SUM(properties.n * properties.n) AS value FROM events", {JANUARY: 10})
+    ingest(server, [event("a", "acme", day(2), n=10**19)])
+    server.move_clock(CLOSED)
+    environment, close, tried = server.tallybook.environments["sandbox"], service.close_contract, []
+
+    def noting(*given: Any) -> int:
+        if current_thread() is main_thread():  # the server's own worker is at it too
+            tried.append(call)
+        return close(*given)
+
+    monkeypatch.setattr(service, "close_contract", noting)
+    job = CloseDue()
+    for call in range(20):  # noqa: B007  # noted above
+        assert job(environment, is_patient=True) == 0
+    assert tried == [0, 2, 5, 10, 19]
+    call = 20
+    assert job(environment, is_patient=False) == 0
+    assert tried[-1] == call
