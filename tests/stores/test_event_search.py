@@ -64,11 +64,13 @@ class Play:
 
     def check(self, numbers: list[int]) -> None:
         since = self.clock.now() - WINDOW
-        found = self.metering.search([f"t{number}" for number in numbers], since)
+        ids = {f"t{number}" for number in numbers}
+        found = self.metering.search(sorted(ids), since)
+        begin = since.replace(microsecond=0) + timedelta(seconds=1)
         assert [(item.transaction_id, item.position, item.is_repeat) for item in found] == [
             (item.id, item.position, item.is_repeat)
             for item in self.sent
-            if item.received_at >= since.replace(microsecond=0) + timedelta(seconds=1) and item.id in {f"t{number}" for number in numbers}
+            if item.received_at >= begin and item.id in ids
         ]
         for item in found:
             assert item.properties == f'{{"at": {item.position[1]}}}'

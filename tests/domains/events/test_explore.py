@@ -171,6 +171,8 @@ BAD = [
     ({"starting_on": "yesterday"}, "starting_on"),
     ({"starting_on": "2026-01-01T00:00:00"}, "starting_on"),
     ({"ending_before": "2026-01-01"}, "ending_before"),
+    ({"ending_before": "-1"}, "ending_before"),
+    ({"starting_on": "1767225600"}, "starting_on"),
     ({"starting_on": "2026-01-02T00:00:00Z", "ending_before": "2026-01-02T00:00:00Z"}, "ending_before"),
     ({"starting_on": "2026-01-03T00:00:00Z", "ending_before": "2026-01-02T00:00:00Z"}, "ending_before"),
     ({"next_page": "nonsense"}, "next_page"),

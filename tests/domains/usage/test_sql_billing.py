@@ -373,6 +373,9 @@ def test_a_query_that_cannot_be_computed_keeps_no_other_contract_open(
     refused = server.get(f"/v1/customers/{stuck}/invoices")
     assert refused.status_code == 400
     assert "needs more than 38 digits" in refused.json()["message"]
+    assert server.get(f"/v1/customers/{stuck}/invoices", params={"status": "FINALIZED"}).status_code == 200
+    told = server.http.get(server.url + "/metrics").text
+    assert 'tallybook_contracts_not_closing{environment="sandbox"} 1.0' in told
     final = server.exact(server.get(f"/v1/customers/{other}/invoices"))["data"][0]
     assert (final["status"], final["total"]) == ("FINALIZED", 10)
 

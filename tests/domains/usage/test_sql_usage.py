@@ -272,3 +272,15 @@ def test_usage_follows_an_alias_that_moves(server: Server, customer: str) -> Non
     server.client.v1.customers.set_ingest_aliases(customer_id=other, ingest_aliases=["a"])
     rows = server.client.v1.usage.list(window_size="NONE", billable_metrics=[{"id": metric}], **BOUNDS)
     assert {row.customer_id: row.value for row in rows} == {customer: 0, other: 0.5}
+
+
+def test_a_query_that_cannot_be_computed_hides_no_other_usage(server: Server, customer: str) -> None:
+    squared = query(server, "SELECT SUM(properties.n * properties.n) AS value FROM events")
+    total = query(server, "SELECT SUM(properties.n) AS value FROM events")
+    ingest(server, [event(5, "a", at(13), n=10**20)])
+    rows = list(server.client.v1.usage.list(window_size="NONE", **BOUNDS))
+    assert {row.billable_metric_id: row.value for row in rows} == {squared: None, total: 10**20 + 11.5}
+    asked = {"window_size": "NONE", "starting_on": FIRST.isoformat(), "ending_before": LAST.isoformat()}
+    refused = server.post("/v1/usage", {**asked, "billable_metrics": [{"id": squared}]})
+    assert refused.status_code == 400
+    assert squared in refused.json()["message"]

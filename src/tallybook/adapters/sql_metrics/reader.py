@@ -33,6 +33,7 @@ TIME_LIMIT = timedelta(seconds=30)
 GROUPS_MAX = 100_000
 ROWS_AT_ONCE = 4_000_000
 """Stretches are evaluated together as long as they see no more rows than this in all."""
+RING_AGAIN_S = 0.05
 _FETCHED = 10_000
 _AGAIN = timedelta(milliseconds=50)
 
@@ -175,18 +176,9 @@ class Run:
 
         if not needs.numbers:
             return {}
-        row = self._connection.execute(sql.digits_statement(needs)).fetchone() or ()
-        digits = {
-            name: sql.Digits(row[2 * place], row[2 * place + 1]) for place, name in enumerate(needs.numbers)
-        }
-        for name, found in digits.items():
-            if found.whole + found.decimals > sql.DIGITS_MAX:
-                raise Invalid(
-                    f"billable metric {self._id}: the numbers of properties.{name} have up to {found.whole} "
-                    f"digits and {found.decimals} decimals, more than {sql.DIGITS_MAX} together; "
-                    "leave such events out by a WHERE on event_type or on a text"
-                )
-        return digits
+        events, *told = self._connection.execute(sql.digits_statement(needs)).fetchone() or (0,)
+        digits = map(sql.Digits, told[::3], told[1::3], told[2::3])
+        return {name: each.fitted(events) for name, each in zip(needs.numbers, digits, strict=True)}
 
     def _differences(self, program: Program) -> Iterator[tuple[int, Values]]:
         """Differences of the running values at the ends of all stretches that hold events."""
@@ -242,6 +234,7 @@ class Run:
         alarm = _Alarm(self._connection, self._time_limit)
         try:
             yield
+            alarm.check()
         except duckdb.InterruptException:
             seconds = int(self._time_limit.total_seconds())
             raise Unavailable(
@@ -263,27 +256,39 @@ class Run:
 
 
 class _Alarm:
-    """Interrupts a connection after some time, again and again, until it is switched off."""
+    """Interrupts a connection once some time is over, again and again, until it is switched off.
+
+    Once would not do: between two statements there is nothing to interrupt.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, limit: timedelta) -> None:
         self._connection = connection
-        self._limit = limit
+        self._limit_s = limit.total_seconds()
         self._lock = Lock()
-        self._is_off = Event()
-        Thread(target=self._watch, name="sql-metric-alarm", daemon=True).start()
+        self._off = Event()
+        self._has_rung = Event()
+        Thread(target=self._ring, name="sql-alarm", daemon=True).start()
 
-    def _watch(self) -> None:
-        wait_s = self._limit.total_seconds()
-        while not self._is_off.wait(wait_s):
+    def _ring(self) -> None:
+        pause = self._limit_s
+        while not self._off.wait(pause):
             with self._lock:
-                if not self._is_off.is_set():
+                if not self._off.is_set():
+                    self._has_rung.set()
                     self._connection.interrupt()
-            wait_s = _AGAIN.total_seconds()
+            pause = RING_AGAIN_S
+
+    def check(self) -> None:
+        """Raise as the connection does when it is interrupted, if the time is over."""
+        import duckdb  # noqa: PLC0415
+
+        if self._has_rung.is_set():
+            raise duckdb.InterruptException
 
     def off(self) -> None:
         """Nothing is interrupted any more once this returns."""
         with self._lock:
-            self._is_off.set()
+            self._off.set()
 
 
 def _stretch(borders: Sequence[int]) -> str:

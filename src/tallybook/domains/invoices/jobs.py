@@ -1,11 +1,21 @@
 """Work of invoices that falls due by the clock."""
 
 import structlog
+from prometheus_client import Gauge
 
 from tallybook.domains.invoices import service
 from tallybook.kit.db.tx import Environment
+from tallybook.kit.http.metrics import registry
+from tallybook.values.errors import TallybookError
 
 log = structlog.get_logger("tallybook.invoices")
+
+_not_closing = Gauge(
+    "tallybook_contracts_not_closing",
+    "Contracts whose due invoices could not be made final.",
+    ["environment"],
+    registry=registry,
+)
 
 CONTRACTS_AT_ONCE = 50
 CALLS_LEFT_OUT_MAX = 600
@@ -37,6 +47,7 @@ class CloseDue:
                 due = [contract for contract in found if contract.id not in waiting]
                 ahead = service.read_ahead(tx, due)
             if not due:
+                _not_closing.labels(environment.name).set(len(self._failures))
                 return done
             with environment.write(ACTOR) as writing:
                 loader = service.Loader(writing, ahead)
@@ -46,13 +57,21 @@ class CloseDue:
                         done += service.close_contract(writing, loader, contract_id)
                         step.commit()
                         self._failures.pop(contract_id, None)
-                    except Exception:
+                    except Exception as error:  # noqa: BLE001  # told, and tried again
                         step.rollback()
                         waiting.add(contract_id)
                         self._leave_out(contract_id)
-                        log.exception("close_failed", environment=environment.name, contract_id=contract_id)
+                        _tell(environment.name, contract_id, error)
 
     def _leave_out(self, contract_id: str) -> None:
         times = self._failures.get(contract_id, 0)
         self._failures[contract_id] = times + 1
         self._left_out[contract_id] = min(2**times, CALLS_LEFT_OUT_MAX)
+
+
+def _tell(environment: str, contract_id: str, error: Exception) -> None:
+    """Log why a contract could not be closed: a reason where it is known, else all there is."""
+    if isinstance(error, TallybookError):
+        log.error("close_failed", environment=environment, contract_id=contract_id, reason=error.message)
+    else:
+        log.error("close_failed", environment=environment, contract_id=contract_id, exc_info=error)

@@ -379,13 +379,19 @@ def _query_texts(raw: bytes) -> dict[str, list[str]]:
 
 def _shaped(texts: Mapping[str, list[str]], shape: Any) -> dict[str, Any]:
     """Lists split at commas, single values bare, so that they fit the query's struct."""
-    lists = {name for name in shape.__struct_fields__ if "list[" in str(shape.__annotations__.get(name, ""))}
+    kinds = {name: str(shape.__annotations__.get(name, "")) for name in shape.__struct_fields__}
+    lists = {name for name, kind in kinds.items() if "list[" in kind}
     shaped: dict[str, Any] = {}
     for name, given in texts.items():
         if name in lists:
             shaped[name] = [part for text in given for part in text.split(",") if part]
         elif len(given) > 1:
             raise Invalid(f"{name}: given {len(given)} times; send it once")
+        elif "datetime" in kinds.get(name, "") and given[0][4:5] != "-":
+            # Else a bare number would pass for seconds since 1970.
+            raise Invalid(
+                f"{name}: {given[0][:60]!r} is no RFC 3339 date-time; send e.g. 2026-01-31T00:00:00Z"
+            )
         else:
             shaped[name] = given[0]
     return shaped

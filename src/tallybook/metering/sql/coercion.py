@@ -18,7 +18,7 @@ from tallybook.values.errors import Invalid
 from tallybook.values.instant import micros_of, parse_instant
 from tallybook.values.quantity import parse_number, plain
 
-NODES_MAX = 2_000
+NODES_MAX = 8_000
 
 NULL = Literal(Kind.NOTHING, None)
 _DATE = re.compile(
@@ -73,8 +73,9 @@ class Coercion:
             return Literal(Kind.NUMBER, value)
         if node.kind is Kind.NOTHING:
             return Literal(Kind.NUMBER, None)
-        if isinstance(node, EventType) or node.kind in (Kind.INSTANT, Kind.TRUTH):
-            what = "event_type" if isinstance(node, EventType) else node.kind.value
+        is_type = isinstance(node, EventType) or self._is_total_of_type(node)
+        if is_type or node.kind in (Kind.INSTANT, Kind.TRUTH):
+            what = "event_type" if is_type else node.kind.value
             raise self.refuse(
                 f"{what} cannot be used as a number; use a property, or CASE WHEN ... THEN 1 END"
             )
@@ -87,6 +88,11 @@ class Coercion:
         if isinstance(node, Call) and node.name == "case" and node.kind is Kind.LOOSE:
             return self._case_of_numbers(node)
         return call("number", Kind.NUMBER, node)
+
+    def _is_total_of_type(self, node: Node) -> bool:
+        if not isinstance(node, Total) or self.level is None or node.kind is Kind.NUMBER:
+            return False
+        return isinstance(self.level.totals[node.index].of, EventType)
 
     def text(self, node: Node) -> Node:
         """The same as a text, as the canonical text of a value."""
@@ -189,7 +195,7 @@ def call(name: str, kind: Kind, *of: Node, option: str = "") -> Call:
     """A call, refused when the whole becomes too large: nested sub-selects can double it each time."""
     node = Call(kind, name, tuple(of), option)
     if node.weight > NODES_MAX:
-        raise Invalid("sql: is too complex once its sub-selects are put together; write it simpler")
+        raise Invalid(f"sql: has more than {NODES_MAX} parts, sub-selects put together; write it simpler")
     return node
 
 

@@ -37,6 +37,9 @@ from tallybook.metering.sql.nodes import (
 )
 
 DIGITS_MAX = 38
+WHOLE_KEPT = 16
+"""No event may keep others from being counted: where the numbers of a property have so many digits before
+and after the point that they cannot be added up, those with more than so many before it are left out."""
 _PLAIN_NUMBER = r"-?0{0,100}[0-9]{1,100}(\.[0-9]{1,100})?"
 _OTHER_NUMBER = r"-?[0-9]{1,200}(\.[0-9]{1,200})?[eE][+-]?[0-9]{1,4}"
 # Timestamp, row and index in one number: 52, 43 and 31 bits.
@@ -60,6 +63,19 @@ class Digits:
 
     whole: int
     decimals: int
+    total: int = 0
+    """Digits before the point of the sum of all of them without their signs, or one more."""
+    is_cut: bool = False
+    """Whether some numbers have more: those with more before the point count for nothing then, and
+    decimals beyond are rounded."""
+
+    def fitted(self, events: int) -> "Digits":
+        """Themselves, or such that so many numbers can be added up: see `WHOLE_KEPT`."""
+        whole = max(self.whole, self.total) if events > 1 else self.whole
+        if whole + self.decimals <= DIGITS_MAX:
+            return self
+        whole = min(self.whole, WHOLE_KEPT)
+        return Digits(whole, DIGITS_MAX - whole - len(str(events)), is_cut=True)
 
     @property
     def is_narrow(self) -> bool:
@@ -140,11 +156,14 @@ def _early(where: Node | None) -> Iterator[str]:
 
 
 def digits_statement(needs: Needs) -> str:
-    """Tells the digits of each number: whole and decimals, one pair of columns each."""
-    told = []
+    """Tells how many events there are, then three columns for each number: see `Digits`."""
+    told = ["count(*)"]
     for place in range(len(needs.numbers)):
         told.append(f"coalesce(max(length(ltrim(split_part(v{place}, '.', 1), '-0'))), 0)")
         told.append(f"coalesce(max(length(rtrim(split_part(v{place}, '.', 2), '0'))), 0)")
+        # Only how long the sum is: a double tells that, with a margin for what it rounds.
+        size = f"sum(abs(TRY_CAST(v{place} AS DOUBLE))) * 1.000001"
+        told.append(f"CASE WHEN {size} >= 1 THEN CAST(floor(log10({size})) AS INTEGER) + 1 ELSE 0 END")
     return f"SELECT {', '.join(told)} FROM texts"
 
 
@@ -292,7 +311,8 @@ class Program:
         for place, name in enumerate(self.needs.numbers):
             digits = self.digits[name]
             width = 18 if digits.is_narrow else DIGITS_MAX
-            told.append(f"CAST(v{place} AS DECIMAL({width},{digits.decimals})) AS n{place}")
+            cast = "TRY_CAST" if digits.is_cut else "CAST"
+            told.append(f"{cast}(v{place} AS DECIMAL({width},{digits.decimals})) AS n{place}")
         return f"(SELECT {', '.join(told)} FROM texts)"
 
     def _rows(self, level: Rollup, below: Columns, first: str, source: str = "") -> str:

@@ -71,11 +71,12 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A metric to ask for, resolved."""
+    """A metric to ask for, resolved; not `is_named` when all are asked for."""
 
     rank: int
     metric: Metric
     query: MetricQuery
+    is_named: bool = True
 
 
 def read_batch(
@@ -144,9 +145,21 @@ class _Pair:
         source = Source(
             self.tx, definition, self.customer.usage_keys, self.budget, () if key is None else (key,)
         )
-        folded, count = source.fold(self.windows, first, count)
+        try:
+            folded, count = source.fold(self.windows, first, count)
+        except Invalid:
+            if self.asked.is_named:
+                raise
+            # Who asks for everything is to get all the rest; asked for by name, the metric says why.
+            return ((number, self._unknown(number)) for number in range(first, first + count)), count
         numbers = range(first, first + count) if key is None else sorted(folded)
         return ((number, self._row(number, folded.get(number, {}))) for number in numbers), count
+
+    def _unknown(self, number: int) -> UsageRow:
+        period = self.windows.period_of(number)
+        return UsageRow(
+            customer_id=self.customer.id, metric=self.asked.metric, period=period, value=None, groups=None
+        )
 
     def _row(self, number: int, groups: dict[Group, Running]) -> UsageRow:
         total = Running()
@@ -175,7 +188,10 @@ class _Pair:
 def _asked(tx: ReadTx, query: BatchQuery) -> list[_Asked]:
     if query.metrics is None:
         found = metrics.all_metrics(tx, include_archived=True)
-        return [_Asked(micros_of(metric.created_at), metric, MetricQuery(metric.id)) for metric in found]
+        return [
+            _Asked(micros_of(metric.created_at), metric, MetricQuery(metric.id), is_named=False)
+            for metric in found
+        ]
     known = metrics.metrics_by_id(tx, [item.metric_id for item in query.metrics])
     asked = []
     for index, item in enumerate(query.metrics):
