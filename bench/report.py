@@ -156,7 +156,7 @@ def _growth(figures: "Figures") -> list[str]:
         "",
         *_table(("stored", "events/s", "µs an event", "p99 ms", "memory MB", "bytes an event"), rows),
         "",
-        *(ready if restart else []),
+        *([ready, ""] if ready else []),
         f"Bytes an event on disk: {disk}.",
     ]
 

@@ -193,7 +193,7 @@ def _wait_for_archive(server: Server) -> None:
             return
         if reached != last:
             last, since = reached, time.monotonic()
-        if time.monotonic() - since > 45:
+        if time.monotonic() - since > 30:
             return
         time.sleep(0.5)
 
