@@ -11,6 +11,7 @@ import sqlite3
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ from tallybook.adapters.routing import RoutedUsage
 from tallybook.adapters.sql.engine import open_sqlite
 from tallybook.adapters.sql.migrate import migrate_catalogue, migrate_control
 from tallybook.applier import Metering, MeteringApart
+from tallybook.domains import invoices
 from tallybook.kit.db.tx import Environment
 from tallybook.kit.http import metrics, openapi
 from tallybook.kit.http.application import Application, Page
@@ -198,9 +200,16 @@ def _open_environment(tallybook: Tallybook, name: str, vault: Vault) -> None:
     tallybook.environments[name] = environment
     tallybook.meterings[name] = metering
     tallybook.raw_stores[name] = raw_store
-    tallybook.archivers[name] = Archiver(raw_store, name, clock, settings.raw_events_days)
+    tallybook.archivers[name] = Archiver(
+        raw_store, name, clock, settings.raw_events_days, needed_from=partial(_raw_events_needed, environment)
+    )
     tallybook.archivers[name].start()
     tallybook.workers[name] = Worker(environment)
+
+
+def _raw_events_needed(environment: Environment) -> datetime | None:
+    with environment.read("archiver") as tx:
+        return invoices.raw_events_needed_from(tx)
 
 
 def _ingest_limits(settings: Settings) -> IngestLimits:

@@ -172,6 +172,22 @@ def test_events_are_kept_as_long_as_is_set_and_the_log_goes_on(tmp_path: Path) -
         assert [cell.tally.count for cell in meter.read(everything)] == [30]
 
 
+def test_old_events_that_are_needed_are_kept(tmp_path: Path) -> None:
+    """It is day 60: of rows of days 0 to 50, those from day 5 on are needed."""
+    clock = Standing()
+    needed = clock.instant + 5 * DAY
+    with metering(tmp_path, clock) as (meter, store):
+        for number in range(0, 60, 10):
+            send(meter, events(number, clock))
+            clock.instant += 10 * DAY
+        checkpoint(meter)
+        archiver = Archiver(store, "test", clock, 35, Due(0.01, events=1), needed_from=lambda: needed)
+        archiver.start()
+        eventually(lambda: meter._log.first_row() == 2)
+        eventually(lambda: [row[0] for row in brief(store)] == [f"t{number}" for number in range(10, 60)])
+        archiver.stop()
+
+
 @pytest.mark.parametrize("text", ["34", "0", "-35", "35.5", "for ever", "36501"])
 def test_days_that_are_too_few_or_no_number_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(Invalid, match="TALLYBOOK_RAW_EVENTS_DAYS"):

@@ -3,20 +3,23 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
 
+from tallybook.adapters.archive.compact import Compactor, Kept
 from tallybook.adapters.routing import RoutedUsage
 from tallybook.domains.invoices import service, store
 from tallybook.domains.invoices.jobs import CloseDue
 from tallybook.ports import UsageQuestion
 from tallybook.rating.account import rate
 from tallybook.values.usage import UsageCell
+from tests.archive.support import checkpoint
 from tests.catalogue import FEBRUARY, JANUARY, Catalogue
 from tests.domains.usage.books import event, ingest
-from tests.support import Server, assert_refused
+from tests.support import Server, assert_refused, serving
 
 CLOSED = FEBRUARY + timedelta(hours=24)
 BY_CASE = """
@@ -401,3 +404,36 @@ def test_a_contract_that_cannot_be_closed_is_tried_ever_more_rarely(
     call = 20
     assert job(environment, is_patient=False) == 0
     assert tried[-1] == call
+
+
+def test_raw_events_are_kept_until_the_last_invoice_that_needs_them(tmp_path: Path) -> None:
+    """A quarter of 3 + 4 at 10 cents, with raw events kept for 35 days."""
+    with serving(tmp_path, raw_events_days=35) as server:
+        make = Catalogue(server.client)
+        metric = server.client.v1.billable_metrics.create(name="Query", sql=TOTAL).data.id
+        card, customer = make.card(), make.customer("Acme", "acme")
+        make.rate(card, make.product(metric), 10)
+        make.contract(customer, card, usage_statement_schedule={"frequency": "QUARTERLY"})
+        ingest(server, [event("a", "acme", day(2), n=3)])
+        server.move_clock(datetime(2026, 3, 20, tzinfo=UTC))
+        ingest(server, [event("b", "acme", datetime(2026, 3, 19, tzinfo=UTC), n=4)])
+
+        def archive() -> None:
+            checkpoint(server.tallybook.meterings["sandbox"])
+            as_of = server.tallybook.archivers["sandbox"]._kept_as_of(35)
+            Compactor(tmp_path / "sandbox", kept=Kept(35, as_of)).run()
+
+        archive()
+        server.move_clock(datetime(2026, 4, 2, tzinfo=UTC))
+        final = server.exact(server.get(f"/v1/customers/{customer}/invoices"))["data"][0]
+        assert (final["status"], final["total"]) == ("FINALIZED", 70)
+
+        bounds = {"starting_on": "2026-01-01T00:00:00Z", "ending_before": "2026-04-01T00:00:00Z"}
+        asked = {"window_size": "NONE", "customer_ids": [customer], **bounds}
+        assert server.exact(server.post("/v1/usage", asked))["data"][0]["value"] == 7
+        server.move_clock(datetime(2026, 6, 1, tzinfo=UTC))
+        archive()
+        assert server.exact(server.post("/v1/usage", asked))["data"][0]["value"] is None
+        refused = server.post("/v1/usage", {**asked, "billable_metrics": [{"id": metric}]})
+        assert refused.status_code == 400
+        assert "before 2026-04-01 are no longer kept" in refused.json()["message"]

@@ -5,8 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Event, Lock, Thread
 
 import msgspec
@@ -20,7 +21,7 @@ from tallybook.adapters.usage.sqlite import CellStore
 from tallybook.kit.http.metrics import registry
 from tallybook.ports import Clock
 from tallybook.values.errors import TallybookError
-from tallybook.values.instant import DAY, micros_of
+from tallybook.values.instant import DAY, later_by, micros_of
 
 log = structlog.get_logger("tallybook.archive")
 
@@ -78,13 +79,18 @@ class Archiver:
         clock: Clock,
         days: int | None = None,
         due: Due | None = None,
+        needed_from: Callable[[], datetime | None] = lambda: None,
     ) -> None:
-        """Archive what `store` reads; keep events for so many `days`, or for ever."""
+        """Archive what `store` reads; keep events for so many `days`, or for ever.
+
+        What happened at `needed_from` or later is kept however old it is.
+        """
         self._store = store
         self._folder = store.folder
         self._environment = environment
         self._clock = clock
         self._days = days
+        self._needed_from = needed_from
         self._due = due or Due()
         self._log = SqliteLog(self._folder / "events.db")
         self._cells = CellStore(self._folder / "cells.db")
@@ -167,13 +173,18 @@ class Archiver:
         """Whether something is kept longer than it should be."""
         if self._days is None:
             return False
-        since = self._clock.now() - self._days * DAY
+        since = self._kept_as_of(self._days) - self._days * DAY
         manifest = read_manifest(self._folder / "archive")
         if any(file.day < day_of(since) for file in manifest.files):
             return True
         first, last = self._log.first_row(), self._log.stored_row()
         old = min(self._log.last_row_at(since, last), manifest.position, last - 1)
         return 0 < first <= old
+
+    def _kept_as_of(self, days: int) -> datetime:
+        """The instant at which to ask what is too old: an earlier one while old events are needed."""
+        now, needed = self._clock.now(), self._needed_from()
+        return min(now, later_by(needed, days * DAY)) if needed else now
 
     def _run(self) -> bool:
         """Have it done; whether it went well."""
@@ -214,7 +225,7 @@ class Archiver:
         niceness = NICE_BEHIND if self._events_waiting > EVENTS_BEHIND else NICE
         keeping: Sequence[str] = ()
         if self._days is not None:
-            keeping = (str(self._days), str(micros_of(self._clock.now())))
+            keeping = (str(self._days), str(micros_of(self._kept_as_of(self._days))))
         command = [sys.executable, "-m", "tallybook.adapters.archive.process", str(self._folder)]
         command += [str(server), str(niceness), *keeping]
         return subprocess.Popen(  # noqa: S603  # ours

@@ -39,6 +39,8 @@ class RawScope:
     customer_keys: frozenset[str] | None
     micros_from: int
     micros_until: int
+    is_whole: bool = False
+    """Whether none may be missing because events of its time have been dropped."""
 
 
 class ArchiveFile(msgspec.Struct, frozen=True):

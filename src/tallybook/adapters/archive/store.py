@@ -12,10 +12,17 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from tallybook.adapters.archive.manifest import Manifest, RawScope, read_manifest, reading
+from tallybook.adapters.archive.manifest import (
+    DAY_MICROS,
+    Manifest,
+    RawScope,
+    day_name,
+    read_manifest,
+    reading,
+)
 from tallybook.adapters.archive.paths import globbed, quoted
 from tallybook.adapters.log.sqlite import SqliteLog
-from tallybook.values.errors import Unavailable
+from tallybook.values.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,6 +66,7 @@ class RawEventStore:
         last = self._log.stored_row()
         while True:
             with reading(self._archive) as manifest:
+                _require_kept(manifest, scope)
                 try:
                     with self._tailing:
                         tail = self._opened_tail().read(manifest.position, last, scope)
@@ -137,6 +145,15 @@ class RawEventStore:
                 f"WHERE {' AND '.join(where)}"
             )
         return f"CREATE TEMP VIEW raw_events AS {' UNION ALL '.join(parts)}"
+
+
+def _require_kept(manifest: Manifest, scope: RawScope) -> None:
+    day = manifest.kept_from_day
+    if scope.is_whole and day is not None and scope.micros_from < day * DAY_MICROS:
+        raise Invalid(
+            f"raw events of days before {day_name(day)} are no longer kept, so nothing can be computed from "
+            "them; begin the question there, or later"
+        )
 
 
 def _open(archive: Path, spill: Path) -> "duckdb.DuckDBPyConnection":

@@ -63,7 +63,8 @@ class SqlMetricReader:
         return self._cells(question, keys) if keys else []
 
     def _scope(self, question: UsageQuestion, keys: frozenset[str] | None) -> RawScope:
-        return RawScope(keys, question.hour_from * HOUR_MICROS, question.hour_until * HOUR_MICROS)
+        begin, end = question.hour_from * HOUR_MICROS, question.hour_until * HOUR_MICROS
+        return RawScope(keys, begin, end, is_whole=True)
 
     def _keys(self, question: UsageQuestion) -> list[str]:
         with self._raw.events(self._scope(question, None)) as connection:

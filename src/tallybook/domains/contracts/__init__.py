@@ -5,6 +5,7 @@ from tallybook.domains.contracts.service import (
     archive_contracts_of,
     contracts_of,
     due_contracts,
+    earliest_open,
     get_contract,
     mark_billed,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "archive_contracts_of",
     "contracts_of",
     "due_contracts",
+    "earliest_open",
     "get_contract",
     "mark_billed",
 ]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    func,
     insert,
     select,
     update,
@@ -85,6 +86,14 @@ def select_due(tx: ReadTx, ended_by: datetime, count: int) -> list[Contract]:
     due = contracts.c.next_statement_ends_at
     query = select(contracts).where(due.is_not(None), due <= ended_by)
     return _all(tx, query.order_by(due, contracts.c.starting_at, contracts.c.id).limit(count))
+
+
+def select_earliest_open(tx: ReadTx) -> datetime | None:
+    """Where the earliest statement period begins that is not billed yet; None where there is none."""
+    is_open = contracts.c.next_statement_ends_at.is_not(None)
+    begins = func.min(func.coalesce(contracts.c.billed_until, contracts.c.starting_at, type_=Instant()))
+    found: datetime | None = tx.sql.execute(select(begins).where(is_open)).scalar_one()
+    return found
 
 
 def update_progress(tx: Tx, changed: Iterable[Contract]) -> None:

@@ -6,7 +6,12 @@ from tallybook.domains.contracts.service.create import (
     ScheduleDraft,
     create_contract,
 )
-from tallybook.domains.contracts.service.progress import archive_contracts_of, due_contracts, mark_billed
+from tallybook.domains.contracts.service.progress import (
+    archive_contracts_of,
+    due_contracts,
+    earliest_open,
+    mark_billed,
+)
 from tallybook.domains.contracts.service.show import (
     ContractDetail,
     ContractFilter,
@@ -31,6 +36,7 @@ __all__ = [
     "detail_of",
     "details_of",
     "due_contracts",
+    "earliest_open",
     "get_contract",
     "get_contract_of",
     "list_contracts",

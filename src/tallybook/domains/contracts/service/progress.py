@@ -22,6 +22,11 @@ def due_contracts(tx: ReadTx, ended_by: datetime, count: int) -> list[Contract]:
     return store.select_due(tx, ended_by, count)
 
 
+def earliest_open(tx: ReadTx) -> datetime | None:
+    """Where the earliest statement period of any contract begins that is not billed yet."""
+    return store.select_earliest_open(tx)
+
+
 def mark_billed(tx: Tx, contract_id: str, billed_until: datetime) -> Contract:
     """Note that every statement period ending by `billed_until` is billed. Raises NotFound."""
     contract = replace(get_contract(tx, contract_id), billed_until=billed_until)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice, takewhile
 
 from tallybook.domains import contracts, customers, metrics
@@ -21,6 +22,15 @@ PERIODS_AT_ONCE = 24
 def contracts_to_close(tx: ReadTx, count: int) -> list[Contract]:
     """At most `count` contracts that have a period whose grace is over, oldest period first."""
     return contracts.due_contracts(tx, tx.now - tx.grace, count)
+
+
+def raw_events_needed_from(tx: ReadTx) -> datetime | None:
+    """From when on raw events are needed for invoices to come; None where they are needed for none.
+
+    Metrics in SQL are computed from them, over statement periods that are not billed yet.
+    """
+    has_sql = any(metric.definition.sql for metric in metrics.all_metrics(tx, include_archived=True))
+    return contracts.earliest_open(tx) if has_sql else None
 
 
 def read_ahead(tx: ReadTx, contracts_: Iterable[Contract]) -> Answers:
