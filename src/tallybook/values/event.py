@@ -26,14 +26,6 @@ class Event:
     """Where it stands in the log: the commit and the index inside it. Later is greater."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """An event of the log, and whether it only repeated one that had been accepted before."""
-
-    event: Event
-    is_repeat: bool
-
-
 def canonical_text(value: object) -> str | None:
     """The text by which filters and group keys compare a property (design decision 5).
 

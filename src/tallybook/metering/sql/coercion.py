@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tallybook.metering.sql.nodes import (
     Aggregate,
@@ -204,11 +204,6 @@ def both(first: Node | None, second: Node | None) -> Node | None:
     if first is None or second is None:
         return first or second
     return call("and", Kind.TRUTH, first, second)
-
-
-def retyped(node: Literal, kind: Kind) -> Literal:
-    """A NULL of another kind."""
-    return replace(node, kind=kind)
 
 
 def _example(node: Node) -> str:
