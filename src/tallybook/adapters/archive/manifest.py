@@ -113,6 +113,8 @@ def reading(folder: Path) -> Iterator[Manifest]:
         except FileNotFoundError:
             yield Manifest()
             return
+        except OSError as error:
+            raise _unreadable(path, error.strerror) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if not _is_present(descriptor, path):
@@ -236,5 +238,12 @@ def _decode(content: bytes, path: Path) -> Manifest:
     try:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        message = f"{path}: cannot be read ({error}); restore the folder archive from a backup"
-        raise Unavailable(message) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, reason: object) -> Unavailable:
+    """The file is named inside the data folder: callers of the API need not know where that lies."""
+    return Unavailable(
+        f"{'/'.join(path.parts[-3:])}: cannot be read ({reason}); make the archive anew from the log of "
+        "events with 'tallybook rebuild', or restore its folder from a backup"
+    )

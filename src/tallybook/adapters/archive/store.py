@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from tallybook.adapters.archive.damage import require_readable
 from tallybook.adapters.archive.manifest import (
     DAY_MICROS,
     Manifest,
@@ -59,7 +60,8 @@ class RawEventStore:
         """A connection whose view `raw_events` has exactly the accepted events in scope.
 
         Those acknowledged before the call are among them. The connection is good until the block
-        ends, for one thread. Raises Unavailable when metering lags too far behind the log.
+        ends, for one thread. Raises Unavailable when metering lags too far behind the log, and when a
+        file of the archive turns out to be unreadable inside the block.
         """
         from tallybook.adapters.archive.tail import Moved  # noqa: PLC0415  # loads pyarrow
 
@@ -74,15 +76,17 @@ class RawEventStore:
                     if read_manifest(self._archive).position > manifest.position:
                         continue
                     message = (
-                        f"{self._archive}: it ends at row {manifest.position} and the log no longer holds "
-                        "what follows; restore the folder from a backup"
+                        f"{self.folder.name}/archive: it ends at row {manifest.position} and the log no "
+                        "longer holds what follows; restore the folder from a backup, or go on without "
+                        "those events after 'tallybook rebuild --from-kept-events'"
                     )
                     raise Unavailable(message) from None
                 connection = self._opened().cursor()
                 try:
-                    connection.register("raw_tail", tail)
-                    connection.execute(self._view(connection, manifest, scope))
-                    yield connection
+                    with self._damage_named(manifest, scope):
+                        connection.register("raw_tail", tail)
+                        connection.execute(self._view(connection, manifest, scope))
+                        yield connection
                 finally:
                     connection.close()
             return
@@ -131,6 +135,24 @@ class RawEventStore:
                 shutil.rmtree(self._spill, ignore_errors=True)
                 self._database = _open(self._archive, self._spill)
             return self._database
+
+    @contextmanager
+    def _damage_named(self, manifest: Manifest, scope: RawScope) -> Iterator[None]:
+        """Raise Unavailable where a query fails because a file in scope cannot be read."""
+        import duckdb  # noqa: PLC0415  # loaded long since
+
+        try:
+            yield
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            raise
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+                with self._opening:
+                    self._database = None  # it answers nothing from now on
+            files = [file for file in manifest.files if file.may_hold(scope)]
+            with self._opened().cursor() as connection:
+                require_readable(connection, self._archive, files)
+            raise
 
     def _view(self, connection: "duckdb.DuckDBPyConnection", manifest: Manifest, scope: RawScope) -> str:
         files = [file for file in manifest.files if file.may_hold(scope)]
