@@ -25,7 +25,7 @@ from tallybook.applier.metering import STOPPED
 from tallybook.applier.wire import pack_row, receive_frame, send_frame
 from tallybook.metering.event import UNREAD
 from tallybook.ports import Clock, RawEvent, UsageQuestion
-from tallybook.values.errors import Unavailable
+from tallybook.values.errors import TallybookError, Unavailable
 from tallybook.values.metric import MetricDefinition
 from tallybook.values.usage import UsageCell
 
@@ -49,6 +49,10 @@ class MeteringApart:
         self._process = _Process(folder)
         try:
             self._process.call("status")  # it has caught up when it answers
+        except TallybookError:
+            self._process.kill()
+            self._log.close()
+            raise
         except (OSError, EOFError):
             self._process.kill()
             self._log.close()
@@ -124,8 +128,13 @@ class MeteringApart:
             lost.kill()
             for _ in range(STARTS_MAX):
                 self._process = _Process(self._folder)
-                with contextlib.suppress(OSError, EOFError):
+                try:
                     self._process.call("status")
+                except TallybookError as error:
+                    log.warning("applier_lost", reason=error.message)
+                except (OSError, EOFError) as error:
+                    log.warning("applier_lost", reason=str(error))
+                else:
                     return
                 self._process.kill()
             log.error("applier_failed")

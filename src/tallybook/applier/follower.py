@@ -12,6 +12,7 @@ from threading import Condition, Event, Lock, Thread
 
 import structlog
 
+from tallybook.adapters.damage import REBUILD, damage_named
 from tallybook.adapters.log.committer import Committed
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore
@@ -53,7 +54,8 @@ class Follower:
         self._owned = _own(folder)
         self._log = SqliteLog(folder / "events.db")
         self._store = CellStore(folder / "cells.db")
-        self._state = State(self._store)
+        with damage_named(folder / "cells.db", REBUILD):
+            self._state = State(self._store)
         self._require_rows(folder)
         self._state.recover(self._log)
         self._queue: deque[Committed] = deque()

@@ -12,6 +12,7 @@ import pickle
 import select
 import signal
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 from threading import Thread
@@ -20,7 +21,7 @@ import structlog
 
 from tallybook.applier.follower import Follower
 from tallybook.applier.wire import receive_frame, send_frame, unpack_row
-from tallybook.values.errors import TallybookError
+from tallybook.values.errors import TallybookError, Unavailable
 
 SWITCH_S = 0.0005
 COLLECT_AFTER = 100_000
@@ -47,7 +48,14 @@ def main() -> None:
     folder = Path(sys.argv[1])
     feed, *calls = [socket.socket(fileno=int(text)) for text in sys.argv[2:]]
     Thread(target=_end_with_server, args=(feed,), daemon=True).start()
-    follower = Follower(folder, on_fault=lambda: os._exit(2))
+    try:
+        follower = Follower(folder, on_fault=lambda: os._exit(2))
+    except TallybookError as error:
+        _refuse(calls[0], error)
+        return
+    except sqlite3.Error as error:
+        _refuse(calls[0], Unavailable(f"{folder.name}: the events could not be applied ({error})"))
+        return
     for connection in calls:
         Thread(target=_serve, args=(connection, follower), daemon=True).start()
     while frame := receive_frame(feed):
@@ -55,6 +63,12 @@ def main() -> None:
     if frame is None:
         os._exit(1)
     follower.close()
+
+
+def _refuse(connection: socket.socket, error: TallybookError) -> None:
+    """Answer the first call, which the server makes at once, with the reason why no other will be."""
+    if receive_frame(connection) is not None:
+        _answer(connection, (False, error))
 
 
 def _end_with_server(feed: socket.socket) -> None:
@@ -73,8 +87,12 @@ def _serve(connection: socket.socket, follower: Follower) -> None:
             answer: tuple[bool, object] = (True, getattr(follower, name)(*arguments))
         except TallybookError as error:
             answer = (False, error)
-        packed = pickle.dumps(answer, protocol=5)
-        send_frame(connection, [len(packed).to_bytes(8, "little"), packed])
+        _answer(connection, answer)
+
+
+def _answer(connection: socket.socket, answer: tuple[bool, object]) -> None:
+    packed = pickle.dumps(answer, protocol=5)
+    send_frame(connection, [len(packed).to_bytes(8, "little"), packed])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Opens an environment of a data folder that nobody serves: its catalogue alone, without metering."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tallybook.adapters.clock import SystemClock
+from tallybook.adapters.damage import is_damage
 from tallybook.adapters.sql.engine import open_sqlite
 from tallybook.kit.db.faults import reason_of
 from tallybook.kit.db.tx import Environment
@@ -28,7 +30,10 @@ _CLOSED: Any = _Closed()
 
 @contextmanager
 def at_rest(data: Path, name: str) -> Iterator[Environment]:
-    """An environment whose stored objects can be read. Raises Invalid when its catalogue cannot."""
+    """An environment whose stored objects can be read.
+
+    Raises Invalid when its catalogue, or a database that is read meanwhile, cannot be read.
+    """
     engine = open_sqlite(data / name / "catalogue.db")
     known = {
         "name": name,
@@ -40,7 +45,17 @@ def at_rest(data: Path, name: str) -> Iterator[Environment]:
     closed = {field.name: _CLOSED for field in fields(Environment) if field.default_factory is MISSING}
     try:
         yield Environment(**{**closed, **known})
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        message = (
+            f"--data: a database of {name} is damaged ({error}); restore {name}/events.db from a backup if "
+            f"it is that one, {name}/cells.db is made anew from it by 'tallybook rebuild'"
+        )
+        raise Invalid(message) from None
     except Unavailable as error:
+        if error.__cause__ is None:
+            raise  # it names its file already
         message = (
             f"--data: the catalogue of {name} cannot be read ({reason_of(error)}); if this folder "
             "was made by another version, bring it to the present schema with 'tallybook migrate'"

@@ -15,7 +15,7 @@ from tallybook.domains import metrics
 from tallybook.kit.db.tx import Environment
 from tallybook.metering.cells import ActiveMetric
 from tallybook.upkeep import switch
-from tallybook.values.errors import Conflict
+from tallybook.values.errors import Conflict, Unavailable
 from tallybook.values.instant import format_instant
 from tallybook.values.metric import Aggregation, MetricDefinition
 
@@ -100,7 +100,7 @@ def _metered(environment: Environment, folder: Path) -> list[ActiveMetric]:
         with closing(CellStore(folder / "cells.db")) as store:
             for item in store.metrics():
                 known[item.active.definition.id] = (item.active.number, item.active.definition)
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, ValueError, Unavailable):
         known = {}  # too broken to say: the catalogue knows them all
     with environment.read("rebuild") as tx:
         defined = [item.definition for item in metrics.all_metrics(tx, include_archived=True)]

@@ -1,11 +1,13 @@
 """Computes everything anew from the events of the log and tells every difference. Changes nothing."""
 
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tallybook.adapters.damage import REBUILD, damage_named, is_damage
 from tallybook.adapters.log.sqlite import LogRow, SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore, Progress
 from tallybook.domains import invoices
@@ -26,6 +28,7 @@ from tallybook.upkeep.usage import (
     indexes_of,
     repeats_of,
 )
+from tallybook.values.errors import Unavailable
 from tallybook.values.instant import DAY, format_instant, hour_of, instant_of_hour
 
 SHOWN_MAX = 100
@@ -63,8 +66,13 @@ class Report:
 
     def close(self, check: Check) -> None:
         """Take note of what a check did."""
-        for difference in check.differences():
-            self.add(difference)
+        try:
+            for difference in check.differences():
+                self.add(difference)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self.add(Difference(check.name, "cells.db", f"cannot be read ({error}); {REBUILD}"))
         self.compared[check.name] = check.compared
         if check.note is not None:
             self.notes.append(f"{check.name}: {check.note}")
@@ -119,9 +127,14 @@ def _of_usage(
     if log.last_row and not (folder / "cells.db").exists():
         report.add(Difference("cells", "cells.db", "missing; the next start makes it anew from the log"))
         return
-    store = open_.enter_context(closing(CellStore(folder / "cells.db")))
+    try:
+        with damage_named(folder / "cells.db", REBUILD):
+            store = open_.enter_context(closing(CellStore(folder / "cells.db")))
+            progress, metrics = store.progress(), store.metrics()
+    except Unavailable as error:
+        report.add(Difference("cells", "cells.db", error.message))
+        return
     recount = open_.enter_context(closing(Recount(log, temporary, told)))
-    progress, metrics = store.progress(), store.metrics()
     whole, applied, first = _read_ids(log, recount, progress, report)
     hours, note = _sure_hours(hours, first)
     recount.find_repeats(None if first is None or first.row == 1 else _kept(store, log, first))

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
+from tallybook.adapters.damage import RESTORE, damage_named
 from tallybook.values.instant import instant_of_micros, micros_of
 
 _SCHEMA = """
@@ -46,13 +47,15 @@ class SqliteLog:
     """Appends from one thread; any thread may read."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the log."""
+        """Open or make the log. Raises Unavailable when the file is no sound database."""
         self._path = path
-        self._writer = self._connect()
-        self._writer.execute("PRAGMA journal_mode=WAL")
-        self._writer.execute("PRAGMA synchronous=FULL")
-        self._writer.execute(_SCHEMA)
-        last = self._writer.execute("SELECT row, received_at FROM log ORDER BY row DESC LIMIT 1").fetchone()
+        with damage_named(path, RESTORE):
+            self._writer = self._connect()
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=FULL")
+            self._writer.execute(_SCHEMA)
+            newest = "SELECT row, received_at FROM log ORDER BY row DESC LIMIT 1"
+            last = self._writer.execute(newest).fetchone()
         self.last_row: int = last[0] if last else 0
         self.last_received_at: datetime | None = instant_of_micros(last[1]) if last else None
         self._compressor = zstandard.ZstdCompressor(level=1)

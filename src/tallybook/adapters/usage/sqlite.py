@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tallybook.adapters.damage import REBUILD, damage_named
 from tallybook.adapters.usage.rows import merge
 from tallybook.metering.cells import ActiveMetric, Cells, Group, group_of_text
 from tallybook.values.metric import Aggregation, MetricDefinition
@@ -77,10 +78,10 @@ class CellStore:
     """Reads from any thread; one thread at a time writes."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the store."""
+        """Open or make the store. Raises Unavailable when the file is no sound database."""
         self._path = path
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
-        with self._connection() as connection:
+        with damage_named(path, REBUILD), self._connection() as connection:
             for statement in _SCHEMA:
                 connection.execute(statement)
 
