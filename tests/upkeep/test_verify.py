@@ -146,7 +146,7 @@ def test_a_lost_file_of_the_archive_is_named(data: Path) -> None:
     file = read_manifest(data / "sandbox" / "archive").files[0]
     (data / "sandbox" / "archive" / file.path).unlink()
     report = verified(data)
-    assert str(report.shown[0]) == f"archive: file {file.path}: cannot be read: it is missing"
+    assert str(report.shown[0]).startswith(f"archive: file {file.path}: cannot be read: it is missing;")
     assert sum("is missing" in found.message for found in report.shown[1:]) == file.events
 
 
@@ -314,3 +314,94 @@ def test_a_folder_without_an_installation(tmp_path: Path) -> None:
     ran = run("verify", "--data", tmp_path / "none")
     assert ran.status == 2
     assert "holds no installation" in ran.err
+
+
+def flipped(path: Path, at: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * at)] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_any_flipped_byte_of_an_archived_file_is_a_difference_of_the_archive(data: Path, place: int) -> None:
+    folder = data / "sandbox" / "archive"
+    file = max(read_manifest(folder).files, key=lambda file: file.events)
+    flipped(folder / file.path, place / 8)
+    ran = run("verify", "--data", data, "--json")
+    (production, sandbox) = ran.json["environments"]
+    assert production["agrees"]
+    assert sandbox["compared"]["invoices"] == 1
+    assert set(sandbox["differences"]) <= {"archive"}
+    assert ran.status == (0 if ran.json["agrees"] else 1)
+    for found in sandbox["shown"][:1]:
+        assert file.path in found["place"] or "event" in found["place"]
+
+
+def test_a_file_that_breaks_off_in_its_pages_is_named(data: Path) -> None:
+    folder = data / "sandbox" / "archive"
+    file = max(read_manifest(folder).files, key=lambda file: file.events)
+    path = folder / file.path
+    content = bytearray(path.read_bytes())
+    content[100:-2_500] = bytes(len(content) - 2_600)
+    path.write_bytes(content)
+    report = verified(data)
+    assert any(
+        found.place == f"file {file.path}" and found.message.startswith("cannot be read")
+        for found in report.shown
+    ), report.shown
+    assert set(report.differences) == {"archive"}
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_rows_that_neither_the_log_nor_the_archive_holds_are_told(data: Path, content: str | None) -> None:
+    manifest = data / "sandbox" / "archive" / "manifest.json"
+    with database(data / "sandbox" / "events.db") as connection:
+        connection.execute("DELETE FROM log WHERE row < 4")
+    assert verified(data).agrees
+    manifest.unlink()
+    if content is not None:
+        manifest.write_text(content)
+    report = verified(data)
+    (found,) = [found for found in report.shown if found.place == "manifest.json"]
+    assert found.check == "archive"
+    assert "ends at row 0, but the log begins at row 4" in found.message
+    assert run("verify", "--data", data).status == 1
+
+
+def test_garbage_for_cells_is_a_difference_and_rebuild_mends_it(data: Path) -> None:
+    for path in (data / "sandbox").glob("cells.db-*"):
+        path.unlink()
+    (data / "sandbox" / "cells.db").write_bytes(b"x" * 5_000)
+    ran = run("verify", "--data", data, "--json")
+    assert ran.status == 1
+    (found,) = ran.json["environments"][1]["shown"]
+    assert (found["check"], found["place"]) == ("cells", "cells.db")
+    assert "sandbox/cells.db: cannot be read (file is not a database)" in found["message"]
+    assert "tallybook rebuild" in found["message"]
+    assert run("rebuild", "--data", data, "--yes").status == 0
+    assert verified(data).agrees
+
+
+def test_a_damaged_page_of_the_cells_is_a_difference(data: Path) -> None:
+    path = data / "sandbox" / "cells.db"
+    with database(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'cells'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * size : root * size] = b"x" * size
+    path.write_bytes(content)
+    report = verified(data)
+    assert any(found.place == "cells.db" and "tallybook rebuild" in found.message for found in report.shown)
+    assert report.compared["archive"] > 200
+
+
+@pytest.mark.parametrize("command", [("verify",), ("rebuild", "--yes")])
+def test_garbage_for_the_log_is_told_in_one_line(data: Path, command: tuple[str, ...]) -> None:
+    for path in (data / "sandbox").glob("events.db-*"):
+        path.unlink()
+    (data / "sandbox" / "events.db").write_bytes(b"x" * 5_000)
+    ran = run(*command, "--data", data)
+    assert ran.status == 2
+    assert "sandbox/events.db: cannot be read (file is not a database); restore it" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1

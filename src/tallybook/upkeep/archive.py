@@ -93,6 +93,14 @@ class ArchiveCheck:
         if self._fault is not None:
             yield Difference(self.name, str(self._folder), self._fault)
             return
+        if self._manifest.position + 1 < self._first_row:
+            yield Difference(
+                self.name,
+                "manifest.json",
+                f"says that the archive ends at row {self._manifest.position}, but the log begins at row "
+                f"{self._first_row}: the events between are gone; restore the folder archive from a backup, "
+                "or go on without them after 'tallybook rebuild --from-kept-events'",
+            )
         self._store()
         if self._manifest.kept_from_day is not None:
             self.note = f"events of days before {day_name(self._manifest.kept_from_day)} are no longer kept"
@@ -113,23 +121,13 @@ class ArchiveCheck:
             faults = list(self._faults_of(file))
             yield from faults
             if not any(fault.message.startswith("cannot be read") for fault in faults):
-                present.append(globbed(str(self._folder / file.path)))
+                present.append(file)
         self._database.execute(
             """CREATE OR REPLACE TEMP TABLE stored
             (log_row BIGINT, log_index INTEGER, print UBIGINT, transaction_id VARCHAR)"""
         )
-        if present:
-            self._database.execute(
-                f"""INSERT INTO stored SELECT log_row, log_index, {_HASH}, transaction_id
-                FROM read_parquet($files, hive_partitioning = false)
-                WHERE timestamp >= $from AND timestamp < $until AND log_row >= $first""",  # noqa: S608
-                {
-                    "files": present,
-                    "from": self._micros.start,
-                    "until": self._micros.stop,
-                    "first": self._first_row,
-                },
-            )
+        for file in present:
+            yield from self._take(file)
         reading = self._database.execute(_COMPARE, {"day": day})
         for row, index, is_expected, times, id_ in iter(reading.fetchone, None):
             if not is_expected:
@@ -143,6 +141,29 @@ class ArchiveCheck:
             place = f"day {day_name(day)}, event {index} of row {row} (transaction_id {id_!r})"
             yield Difference(self.name, place, message)
 
+    def _take(self, file: ArchiveFile) -> Iterator[Difference]:
+        """Read a file's events; those of one that breaks off are all taken for missing."""
+        import duckdb  # noqa: PLC0415
+
+        try:
+            self._database.execute(
+                f"""INSERT INTO stored SELECT log_row, log_index, {_HASH}, transaction_id
+                FROM read_parquet($file, hive_partitioning = false)
+                WHERE timestamp >= $from AND timestamp < $until AND log_row >= $first""",  # noqa: S608
+                {
+                    "file": globbed(str(self._folder / file.path)),
+                    "from": self._micros.start,
+                    "until": self._micros.stop,
+                    "first": self._first_row,
+                },
+            )
+        except duckdb.Error as error:
+            yield self._unreadable(file, str(error).splitlines()[0])
+
+    def _unreadable(self, file: ArchiveFile, reason: str) -> Difference:
+        remedy = "make the archive anew from the log of events with 'tallybook rebuild'"
+        return Difference(self.name, f"file {file.path}", f"cannot be read: {reason}; {remedy}")
+
     def _faults_of(self, file: ArchiveFile) -> Iterator[Difference]:
         """Whether a file is what the contents say: what they say decides who looks into it."""
         import duckdb  # noqa: PLC0415
@@ -150,7 +171,7 @@ class ArchiveCheck:
         path = self._folder / file.path
         place = f"file {file.path}"
         if not path.exists():
-            yield Difference(self.name, place, "cannot be read: it is missing")
+            yield self._unreadable(file, "it is missing")
             return
         try:
             found = self._database.execute(
@@ -159,7 +180,7 @@ class ArchiveCheck:
                 {"path": globbed(str(path))},
             ).fetchone()
         except duckdb.Error as error:
-            yield Difference(self.name, place, f"cannot be read: {str(error).splitlines()[0]}")
+            yield self._unreadable(file, str(error).splitlines()[0])
             return
         assert found is not None
         count, first, last, earliest, latest = found
