@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ Metrics = Sequence[dict[str, Any]]
 
 MILLION = 1_000_000
 MINUTES_ARCHIVE = 20
+_SEEDS = count(2_000)
+"""No two of these loads may send the same ids."""
 
 
 def loads(folder: Path, load: Load, seconds: float) -> list[dict[str, Any]]:
@@ -85,10 +88,9 @@ def growth(
 
 
 def _grow(server: Server, load: Load, goal: float) -> None:
-    seed = 2_000
     while (missing := goal - server.status()["events_accepted"]) > 0:
-        seed += 1
-        load(server.port, seconds=max(1.0, min(60.0, missing / 250_000)), connections=64, seed=seed)
+        seconds = max(1.0, min(60.0, missing / 250_000))
+        load(server.port, seconds=seconds, connections=64, seed=next(_SEEDS))
 
 
 def _bytes_per_event(server: Server) -> dict[str, float]:
