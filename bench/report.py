@@ -144,10 +144,11 @@ def _growth(figures: "Figures") -> list[str]:
         for item in found["rates"]
     ]
     restart = found["restart"]
-    ready = [
-        f"Ready after kill -9 with {restart['stored']:,.0f} events: {restart['ready_s']} s (target 15).",
-        "",
-    ]
+    ready = ""
+    if restart:
+        ready = (
+            f"Ready after kill -9 with {restart['stored']:,.0f} events: {restart['ready_s']} s (target 15)."
+        )
     disk = ", ".join(f"{name} {size}" for name, size in found["bytes_per_event_on_disk"].items())
     return [
         "## Growth",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -224,6 +224,8 @@ def main() -> None:
     finally:
         Server.kill_all()
         shutil.rmtree(folder)
+    # Whatever the page makes of them, they are not to be lost.
+    print(json.dumps(asdict(figures)))
     text = write(figures)
     print(text)
     if not given.quick:
