@@ -12,7 +12,7 @@ from threading import Condition, Event, Lock, Thread
 
 import structlog
 
-from tallybook.adapters.damage import REBUILD, damage_named
+from tallybook.adapters.damage import REBUILD, damage_named, short
 from tallybook.adapters.log.committer import Committed
 from tallybook.adapters.log.sqlite import SqliteLog
 from tallybook.adapters.usage.sqlite import CellStore
@@ -84,8 +84,8 @@ class Follower:
             self._log.close()
             os.close(self._owned)
             message = (
-                f"{folder}: cells.db holds the events up to row {folded} and the log begins at row {first}; "
-                "restore cells.db from a backup, or run tallybook rebuild --from-kept-events"
+                f"{short(folder / 'cells.db')}: holds the events up to row {folded} and the log begins at "
+                f"row {first}; restore cells.db from a backup, or run tallybook rebuild --from-kept-events"
             )
             raise Unavailable(message)
 

@@ -386,7 +386,7 @@ def test_a_query_that_cannot_be_computed_keeps_no_other_contract_open(
 def test_a_contract_that_cannot_be_closed_is_tried_ever_more_rarely(
     server: Server, sell: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sell("SELECT SUM(properties.n * properties.n) AS value FROM events", {JANUARY: 10})
+    stuck = sell("SELECT SUM(properties.n * properties.n) AS value FROM events", {JANUARY: 10})
     ingest(server, [event("a", "acme", day(2), n=10**19)])
     server.move_clock(CLOSED)
     environment, close, tried = server.tallybook.environments["sandbox"], service.close_contract, []
@@ -404,6 +404,10 @@ def test_a_contract_that_cannot_be_closed_is_tried_ever_more_rarely(
     call = 20
     assert job(environment, is_patient=False) == 0
     assert tried[-1] == call
+    server.client.v1.customers.archive(id=stuck)
+    job(environment, is_patient=False)
+    told = server.http.get(server.url + "/metrics").text
+    assert 'tallybook_contracts_not_closing{environment="sandbox"} 0.0' in told
 
 
 def test_raw_events_are_kept_until_the_last_invoice_that_needs_them(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ class RawEventStore:
 
         Those acknowledged before the call are among them. The connection is good until the block
         ends, for one thread. Raises Unavailable when metering lags too far behind the log, and when a
-        file of the archive turns out to be unreadable inside the block.
+        file of the archive turns out to be unreadable inside the block; Invalid when the scope must be
+        whole and begins before what is kept.
         """
         from tallybook.adapters.archive.tail import Moved  # noqa: PLC0415  # loads pyarrow
 

@@ -47,6 +47,9 @@ class CloseDue:
                 due = [contract for contract in found if contract.id not in waiting]
                 ahead = service.read_ahead(tx, due)
             if not due:
+                # All that is due is found by now: what is not was closed, or archived meanwhile.
+                still = {contract.id for contract in found}
+                self._failures = {key: times for key, times in self._failures.items() if key in still}
                 _not_closing.labels(environment.name).set(len(self._failures))
                 return done
             with environment.write(ACTOR) as writing:
@@ -56,7 +59,6 @@ class CloseDue:
                     try:
                         done += service.close_contract(writing, loader, contract_id)
                         step.commit()
-                        self._failures.pop(contract_id, None)
                     except Exception as error:  # noqa: BLE001  # told, and tried again
                         step.rollback()
                         waiting.add(contract_id)
@@ -66,7 +68,7 @@ class CloseDue:
     def _leave_out(self, contract_id: str) -> None:
         times = self._failures.get(contract_id, 0)
         self._failures[contract_id] = times + 1
-        self._left_out[contract_id] = min(2**times, CALLS_LEFT_OUT_MAX)
+        self._left_out[contract_id] = min(2 ** min(times, 10), CALLS_LEFT_OUT_MAX)
 
 
 def _tell(environment: str, contract_id: str, error: Exception) -> None:
